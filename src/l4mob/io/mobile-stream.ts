@@ -1,0 +1,130 @@
+/**
+ * The face of a stream session to the socket layer: a reliable byte stream that outlives addresses, and the calls that
+ * open one. No node stream semantics here: `src/socket` puts those on top.
+ */
+import type { TransportAddress } from '../../core/address.ts';
+
+/** What a stream tells its owner. Calls never come from inside a call of the owner's into the stream. */
+export interface StreamOwner {
+  /** Bytes in order, owned by the receiver from here on. Returns false to stop until `read()` is called. */
+  onData(chunk: Buffer): boolean;
+  /** The peer has finished sending; comes after the last `onData`. */
+  onEnd(): void;
+  /**
+   * The last call. `error` carries node's code and syscall: ECONNRESET (peer reset or gone), ETIMEDOUT (no path for
+   * `sessionTimeoutMs`), ECONNREFUSED (the peer has no such listener any more), ECONNABORTED.
+   */
+  onClose(error: NodeJS.ErrnoException | undefined): void;
+}
+
+/** Which way the packets go now. */
+export interface PathInfo {
+  readonly local: TransportAddress;
+  readonly remote: TransportAddress;
+}
+
+/** One session's stream. Created by {@link MobilityEndpoint}; the owner is set before anything is delivered. */
+export interface MobileStream {
+  /** For humans and logs: unique among the sessions of this process. */
+  readonly id: string;
+  /** As the application sees them, fixed when the session opened. */
+  readonly local: TransportAddress;
+  readonly remote: TransportAddress;
+  /** The way taken now; undefined while suspended. */
+  readonly path: PathInfo | undefined;
+  readonly moves: number;
+  owner: StreamOwner | undefined;
+
+  /**
+   * Takes the bytes (copied before the call returns) and calls back when more may follow: at once while there is
+   * room, later under back-pressure or in an outage, with an error when the session ends first.
+   */
+  write(chunks: readonly Uint8Array[], callback: (error?: Error | null) => void): void;
+  /** No more bytes from us; the callback comes when the peer has acknowledged everything, the end included. */
+  end(callback: (error?: Error | null) => void): void;
+  /** Asks for more `onData`; cheap and idempotent. Until the first call nothing is delivered. */
+  read(): void;
+  /** The owner is done (destroy). What was written is still delivered in the background; nothing is read any more. */
+  close(): void;
+  /** As `close()`, but at once and with a reset: the peer's application sees ECONNRESET. */
+  reset(): void;
+  /** Whether the session keeps the process alive. Referenced at first. */
+  ref(): void;
+  unref(): void;
+}
+
+export interface OpenRequest {
+  /** Destinations in order of preference: literal addresses, as resolution gave them. */
+  readonly addresses: readonly string[];
+  readonly port: number;
+  /** The name that the application asked for, for re-resolution after both have moved. */
+  readonly host?: string;
+  readonly localAddress?: string;
+  readonly localPort?: number;
+}
+
+/** Why a destination is to be reached without mobility. */
+export type PlainReason =
+  | 'unaware' // no L4_OFFER came, or the port refused the L4_INIT
+  | 'session-port-unreachable'
+  | 'refused' // the peer's policy, or its listener is gone
+  | 'handshake-failed'
+  | 'limit'; // one of our own limits: see docs/architecture.md
+
+/** Answers to an {@link OpenRequest}. Nothing comes after `onOpen` or `cancel()`. */
+export interface OpenHandlers {
+  /** A peer that speaks the protocol answered: a plain attempt still under way should be withdrawn now. */
+  onOffer(): void;
+  onOpen(stream: MobileStream): void;
+  /** No session will come of it. May follow `onOffer`. */
+  onPlain(reason: PlainReason): void;
+}
+
+export interface PendingOpen {
+  cancel(): void;
+}
+
+/** What is known of a destination before asking. */
+export type Verdict = 'unknown' | 'plain' | 'aware';
+
+export interface ListenRequest {
+  /** The address that the application's listener is bound to, as `server.address()` tells. */
+  readonly address: string;
+  readonly port: number;
+  /** Takes over a new session's stream; it sets `stream.owner`, or calls `stream.reset()` to turn it away. */
+  onSession(stream: MobileStream): void;
+}
+
+export interface ListenHandle {
+  /** No new sessions; those that run go on. */
+  close(): void;
+}
+
+/** A running session for people and programs that look. */
+export interface SessionInfo {
+  readonly id: string;
+  readonly role: 'initiator' | 'responder';
+  readonly state: 'opening' | 'open' | 'suspended' | 'closing';
+  readonly local: TransportAddress;
+  readonly remote: TransportAddress;
+  readonly path: PathInfo | undefined;
+  readonly suite: string;
+  readonly moves: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  /** Bytes kept for sending again. */
+  readonly unacknowledged: number;
+}
+
+/** The process's one mobility endpoint, as the socket layer uses it. */
+export interface MobilityEndpoint {
+  /** Synchronous and cheap: decides whether a connect has to wait for anything. */
+  verdict(address: string, port: number): Verdict;
+  /** The plain connect won, or nothing answered: remember. */
+  rememberPlain(address: string, port: number): void;
+  open(request: OpenRequest, handlers: OpenHandlers): PendingOpen;
+  listen(request: ListenRequest): ListenHandle;
+  sessions(): SessionInfo[];
+  /** Ends every session with a reset and frees all ports. */
+  close(): void;
+}
