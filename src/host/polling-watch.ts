@@ -1,0 +1,44 @@
+/**
+ * The address watch where the kernel's events can't be had: node's own list, read again and again. Sees addresses come
+ * and go, late by up to the interval; sees links only by their addresses, and no routes.
+ */
+
+import type { AddressChange } from './address-watch.ts';
+import { monotonicNow } from './clock.ts';
+import { diffLocalAddresses, type LocalAddress, readLocalAddresses } from './local-addresses.ts';
+
+/** Reading the list costs about 0.1 ms: a thousandth of one core. */
+const POLL_MS = 100;
+
+const startTimer = globalThis.setInterval;
+const stopTimer = globalThis.clearInterval;
+
+export class PollingWatch {
+  readonly #timer: NodeJS.Timeout;
+  #addresses: readonly LocalAddress[] = readLocalAddresses();
+
+  constructor(onChange: (change: AddressChange) => void) {
+    this.#timer = startTimer(() => {
+      const before = this.#addresses;
+      const after = readLocalAddresses();
+      this.#addresses = after;
+      const { added, removed } = diffLocalAddresses(before, after);
+      if (added.length === 0 && removed.length === 0) return;
+      const linksChanged = interfaceNames(before) !== interfaceNames(after);
+      onChange({ at: monotonicNow(), added, removed, routesChanged: false, linksChanged });
+    }, POLL_MS);
+    this.#timer.unref();
+  }
+
+  get addresses(): readonly LocalAddress[] {
+    return this.#addresses;
+  }
+
+  close(): void {
+    stopTimer(this.#timer);
+  }
+}
+
+function interfaceNames(addresses: readonly LocalAddress[]): string {
+  return [...new Set(addresses.map(({ interfaceName }) => interfaceName))].sort().join('\n');
+}
