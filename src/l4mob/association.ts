@@ -1,0 +1,164 @@
+/**
+ * Association: what two processes share once one of them has reached the other: a secret from one key agreement, from
+ * which any number of sessions get their keys without another, and where the peer is, for all these sessions.
+ * docs/protocol.md, "Associations".
+ */
+import { equalConstantTime, toHex } from '../core/bytes.ts';
+import type { Random } from '../core/random.ts';
+import type { Instant } from '../core/time.ts';
+import { type AssociationKeys, deriveAssociationKeys, deriveSessionKeys, messageMac } from './key-schedule.ts';
+import { ASSOCIATION_MAX_OPENS } from './limits.ts';
+import { OpenNumberWindow } from './open-number-window.ts';
+import type { PortPair } from './port-pairs.ts';
+import type { SessionIdentity, SessionRole } from './stream-session.ts';
+import { type Suite, suiteById, TAG_BYTES } from './suite.ts';
+import {
+  type Authenticated,
+  encodeOpen,
+  encodeRefuse,
+  OPEN_IDENTITY,
+  OPEN_NONCE_BYTES,
+  type Open,
+  type Refuse,
+  type RefuseCode,
+} from './wire/hello.ts';
+import { type DecodedUpdate, encodeUpdate, type Update, type Whereabouts } from './wire/update.ts';
+
+export interface AssociationInit {
+  readonly role: SessionRole;
+  readonly id: Uint8Array;
+  readonly secret: Uint8Array;
+  readonly suite: Suite;
+  readonly peer: Whereabouts;
+  readonly expiresAt: Instant;
+}
+
+export class Association {
+  readonly role: SessionRole;
+  readonly id: Uint8Array;
+  readonly idText: string;
+  readonly suite: Suite;
+  readonly #secret: Uint8Array;
+  readonly #keys: AssociationKeys;
+  readonly #expiresAt: Instant;
+  readonly #openNumbers: OpenNumberWindow = new OpenNumberWindow();
+  #peer: Whereabouts;
+  #lastOpenNumber = 0;
+  #packetNumber = 0;
+  #peerPacketNumber = 0;
+
+  constructor({ role, id, secret, suite, peer, expiresAt }: AssociationInit) {
+    this.role = role;
+    this.id = id.slice();
+    this.idText = toHex(id);
+    this.suite = suite;
+    this.#secret = secret;
+    this.#keys = deriveAssociationKeys(secret);
+    this.#peer = peer;
+    this.#expiresAt = expiresAt;
+  }
+
+  get peer(): Whereabouts {
+    return this.#peer;
+  }
+
+  /** Whether new sessions may use it. Those that run go on for as long as they like. */
+  isFresh(now: Instant): boolean {
+    return now < this.#expiresAt && this.#lastOpenNumber < ASSOCIATION_MAX_OPENS;
+  }
+
+  // ---- sessions ------------------------------------------------------------------------------------------------------
+
+  /** Initiator: the identity of a new session. Each call uses up an OPEN number. */
+  newSession(random: Random, portPair: PortPair): SessionIdentity {
+    this.#lastOpenNumber += 1;
+    const open = {
+      associationId: this.id,
+      openNumber: this.#lastOpenNumber,
+      nonce: random.bytes(OPEN_NONCE_BYTES).slice(),
+      portPair,
+      suiteId: this.suite.id,
+    };
+    const encode = (stateSequence: number, window: number): Uint8Array =>
+      encodeOpen({ ...open, stateSequence, window }, (covered) => messageMac(this.#keys.helloFromInitiator, covered));
+    return {
+      associationId: this.id,
+      portPair,
+      suite: this.suite,
+      keys: this.#sessionKeys(encode(0, 0), this.suite),
+      encodeOpen: encode,
+      refuseKey: this.#keys.helloFromResponder,
+    };
+  }
+
+  /**
+   * Responder: the identity of the session that a genuine OPEN names; undefined for a wrong MAC or a suite that we
+   * don't have. Whether it is a new session, a repeated OPEN of a running one, or a replay is the caller's to see.
+   */
+  identify(open: Authenticated<Open>): SessionIdentity | undefined {
+    const { message, covered, mac } = open;
+    if (!equalConstantTime(messageMac(this.#keys.helloFromInitiator, covered), mac)) return undefined;
+    const suite = suiteById(message.suiteId);
+    if (suite === undefined) return undefined;
+    return {
+      associationId: this.id,
+      portPair: message.portPair,
+      suite,
+      keys: this.#sessionKeys(covered, suite),
+    };
+  }
+
+  /** Responder: whether this OPEN number is fresh; marks it used. */
+  useOpenNumber(number: number): boolean {
+    return this.#openNumbers.use(number);
+  }
+
+  refuse(code: RefuseCode, ports: readonly number[], helloMac: Uint8Array): Uint8Array {
+    return encodeRefuse({ code, ports }, (covered) => messageMac(this.#keys.helloFromResponder, covered, helloMac));
+  }
+
+  #sessionKeys(open: Uint8Array, suite: Suite): SessionIdentity['keys'] {
+    return deriveSessionKeys(this.#secret, open.subarray(OPEN_IDENTITY.start, OPEN_IDENTITY.end), suite);
+  }
+
+  // ---- signalling ----------------------------------------------------------------------------------------------------
+
+  /** An L4_UPDATE about us. Each call uses up a packet number. */
+  encodeUpdate(own: Whereabouts, answerWanted: boolean, answersPacketNumber?: number): Uint8Array {
+    this.#packetNumber += 1;
+    const fromResponder = this.role === 'responder';
+    const key = fromResponder ? this.#keys.signalFromResponder : this.#keys.signalFromInitiator;
+    const update: Update = {
+      ...own,
+      associationId: this.id,
+      fromResponder,
+      answerWanted,
+      packetNumber: this.#packetNumber,
+      answersPacketNumber,
+    };
+    return encodeUpdate(update, (covered) => messageMac(key, covered));
+  }
+
+  /** Whether an L4_UPDATE is genuine and newer than all before; only then is it remembered. */
+  accepts({ update, covered, mac }: DecodedUpdate): boolean {
+    if (update.fromResponder === (this.role === 'responder')) return false;
+    const key = update.fromResponder ? this.#keys.signalFromResponder : this.#keys.signalFromInitiator;
+    if (!equalConstantTime(messageMac(key, covered), mac) || update.packetNumber <= this.#peerPacketNumber)
+      return false;
+    this.#peerPacketNumber = update.packetNumber;
+    return true;
+  }
+
+  /** Word of where the peer is, from a verified source. Returns whether it was news. */
+  learnWhereabouts({ stateSequence, sessionPort, addresses }: Whereabouts): boolean {
+    if (stateSequence <= this.#peer.stateSequence) return false;
+    this.#peer = { stateSequence, sessionPort, addresses: [...addresses] };
+    return true;
+  }
+}
+
+/** A REFUSE from a responder that knows nothing of the sender's: no key, hence no MAC. */
+export function refuseUnknown(): Uint8Array {
+  const refuse: Refuse = { code: 'unknown', ports: [] };
+  return encodeRefuse(refuse, () => new Uint8Array(TAG_BYTES));
+}

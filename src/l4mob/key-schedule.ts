@@ -1,0 +1,85 @@
+/**
+ * Key schedule: HKDF-SHA256 (RFC 5869) from the Diffie-Hellman secret and the whole transcript down to one key per
+ * use and direction. docs/protocol.md, section "Keys".
+ *
+ *     secret, transcript --extract--> handshake --+--> confirm key     (the MAC in L4_OFFER)
+ *                                                 +--> association secret
+ *     association secret --+--> signalling keys   (L4_UPDATE), one per direction
+ *                          +--> hello keys        (OPEN, REFUSE), one per direction
+ *     association secret, OPEN nonce --extract--> session --+--> record keys, one per direction
+ *                                                           +--> resume key
+ */
+
+import { expand, extract } from '@noble/hashes/hkdf.js';
+import { hmac } from '@noble/hashes/hmac.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { concatBytes } from '../core/bytes.ts';
+import { type Suite, TAG_BYTES } from './suite.ts';
+
+const encoder = new TextEncoder();
+const PROTOCOL_LABEL = 'mobisock 1 ';
+
+export interface HandshakeKeys {
+  readonly confirmKey: Uint8Array;
+  readonly associationSecret: Uint8Array;
+}
+
+export interface AssociationKeys {
+  readonly helloFromInitiator: Uint8Array;
+  readonly helloFromResponder: Uint8Array;
+  readonly signalFromInitiator: Uint8Array;
+  readonly signalFromResponder: Uint8Array;
+}
+
+export interface SessionKeys {
+  readonly recordFromInitiator: Uint8Array;
+  readonly recordFromResponder: Uint8Array;
+  readonly resume: Uint8Array;
+}
+
+/** Binds both messages of the handshake, versions, offered groups and suites included: no downgrade goes unnoticed. */
+export function transcriptHash(init: Uint8Array, offerWithoutMac: Uint8Array): Uint8Array {
+  return sha256(concatBytes(label('transcript'), sha256(init), sha256(offerWithoutMac)));
+}
+
+export function deriveHandshakeKeys(sharedSecret: Uint8Array, transcript: Uint8Array): HandshakeKeys {
+  const handshake = extract(sha256, sharedSecret, transcript);
+  return {
+    confirmKey: expandLabel(handshake, 'confirm', 32),
+    associationSecret: expandLabel(handshake, 'association', 32),
+  };
+}
+
+export function deriveAssociationKeys(associationSecret: Uint8Array): AssociationKeys {
+  return {
+    helloFromInitiator: expandLabel(associationSecret, 'hello initiator', 32),
+    helloFromResponder: expandLabel(associationSecret, 'hello responder', 32),
+    signalFromInitiator: expandLabel(associationSecret, 'signal initiator', 32),
+    signalFromResponder: expandLabel(associationSecret, 'signal responder', 32),
+  };
+}
+
+/** `openBody` is the OPEN record without its MAC: number, nonce, port pair and suite are all bound. */
+export function deriveSessionKeys(associationSecret: Uint8Array, openBody: Uint8Array, suite: Suite): SessionKeys {
+  const session = extract(sha256, associationSecret, sha256(openBody));
+  return {
+    recordFromInitiator: expandLabel(session, `record initiator ${suite.name}`, suite.keyBytes),
+    recordFromResponder: expandLabel(session, `record responder ${suite.name}`, suite.keyBytes),
+    resume: expandLabel(session, 'resume', 32),
+  };
+}
+
+/** The MAC of everything that is not a record: HMAC-SHA256 cut to 128 bits (RFC 2104, section 5). */
+export function messageMac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
+  const mac = hmac.create(sha256, key);
+  for (const part of parts) mac.update(part);
+  return mac.digest().subarray(0, TAG_BYTES);
+}
+
+function expandLabel(key: Uint8Array, name: string, length: number): Uint8Array {
+  return expand(sha256, key, label(name), length);
+}
+
+function label(name: string): Uint8Array {
+  return encoder.encode(PROTOCOL_LABEL + name);
+}

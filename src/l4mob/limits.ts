@@ -1,0 +1,57 @@
+/**
+ * Limits: everything that grows has one, with its reason beside it. Times in milliseconds, sizes in bytes.
+ */
+export interface StreamLimits {
+  /** No path for this long: ETIMEDOUT. As patient as the kernel's own TCP (tcp_retries2: about 15 minutes). */
+  readonly sessionTimeoutMs: number;
+  /** Sent but unacknowledged bytes kept for a resume: fills 100 ms x 300 Mbit/s; writers wait beyond it. */
+  readonly replayLimitBytes: number;
+  /** First receive window; grows while the application keeps up. Small, so that silent readers stay cheap. */
+  readonly initialWindowBytes: number;
+  /** Largest receive window: what one session may make us hold for an application that does not read. */
+  readonly maxWindowBytes: number;
+}
+
+export const DEFAULT_STREAM_LIMITS: StreamLimits = {
+  sessionTimeoutMs: 15 * 60_000,
+  replayLimitBytes: 4 << 20,
+  initialWindowBytes: 512 << 10,
+  maxWindowBytes: 4 << 20,
+};
+
+/** One record's payload: large enough to make the MAC's fixed cost vanish, small enough to hold unverified. */
+export const MAX_RECORD_PAYLOAD: number = 64 << 10;
+
+/** A session that has ended answers resumes for this long, so that a lost last record hangs nobody. */
+export const TOMBSTONE_MS = 30_000;
+/** Tombstones kept; the oldest goes first. 4096 x about 1 KB. */
+export const MAX_TOMBSTONES = 4096;
+/** After close(): how long written data is offered to a peer that cannot be reached, as FIN_WAIT2 in the kernel. */
+export const LINGER_MS = 60_000;
+
+/** Addresses told to a peer, and believed of one: hosts with more have no use for them in one session. */
+export const MAX_ADDRESSES = 8;
+/** Candidate ports in one L4_INIT, and possible ones named in an answer. */
+export const MAX_PORT_CANDIDATES = 8;
+/** Rounds of L4_INIT before giving up: cookie, group, ports, and one to spare. */
+export const MAX_HANDSHAKE_ROUNDS = 5;
+/** Out-of-order tolerance for OPEN numbers on parallel subflows of one association. */
+export const OPEN_NUMBER_WINDOW = 1024;
+
+/** Sessions in a process: beyond it, new ones are plain. About 20 KB each. */
+export const MAX_SESSIONS = 65_536;
+/** Associations held as responder; the longest unused without sessions goes first. About 1 KB each. */
+export const MAX_ASSOCIATIONS = 8_192;
+/** Associations that one source address may hold unconfirmed (no OPEN yet). */
+export const MAX_UNCONFIRMED_PER_SOURCE = 32;
+/** Unconfirmed associations in all: beyond half of it, cookies are demanded. */
+export const MAX_UNCONFIRMED = 1_024;
+/** An association without an OPEN is forgotten after this. */
+export const UNCONFIRMED_MS = 10_000;
+/** New key agreement after this long, or this many sessions. */
+export const ASSOCIATION_LIFETIME_MS: number = 60 * 60_000;
+export const ASSOCIATION_MAX_OPENS = 100_000;
+/** Key agreements per second before cookies are demanded: 5 % of a core with X25519. */
+export const HANDSHAKES_PER_SECOND_BEFORE_COOKIES = 500;
+/** Verdicts (plain, aware, unreachable session port) remembered per process. */
+export const MAX_VERDICTS = 4_096;

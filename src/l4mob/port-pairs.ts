@@ -1,0 +1,68 @@
+/**
+ * Port pairs: a session's name on both nodes, unique without any address (paper 5, section 3.3). The pair is
+ * (initiator port, responder port); the table keeps those in use at one node.
+ */
+import { type Random, randomInteger } from '../core/random.ts';
+import type { Instant } from '../core/time.ts';
+
+export interface PortPair {
+  readonly initiator: number;
+  readonly responder: number;
+}
+
+/** One number for the pair, as it stands under the MAC and keys tables: initiator port in the upper half. */
+export function portPairKey({ initiator, responder }: PortPair): number {
+  return initiator * 0x10000 + responder;
+}
+
+export function portPairText({ initiator, responder }: PortPair): string {
+  return `${initiator}-${responder}`;
+}
+
+/** Ports below are left to services, so that a session's port never looks like one. */
+const FIRST_PORT = 1024;
+const PORTS = 0x10000 - FIRST_PORT;
+
+/** The pairs in use at one node: by sessions, and by L4_OFFERs whose session has not come yet. */
+export class PortPairTable {
+  /** Until when a pair is taken; `undefined` means until freed. */
+  readonly #taken = new Map<number, Instant | undefined>();
+
+  isFree(now: Instant, pair: PortPair): boolean {
+    const key = portPairKey(pair);
+    if (!this.#taken.has(key)) return true;
+    const until = this.#taken.get(key);
+    return until !== undefined && until <= now;
+  }
+
+  /** Takes a pair for a session, or reserves it until then. */
+  take(pair: PortPair, until?: Instant): void {
+    this.#taken.set(portPairKey(pair), until);
+  }
+
+  free(pair: PortPair): void {
+    this.#taken.delete(portPairKey(pair));
+  }
+
+  /** Forgets reservations that have run out. */
+  expire(now: Instant): void {
+    for (const [key, until] of this.#taken) if (until !== undefined && until <= now) this.#taken.delete(key);
+  }
+
+  /** Up to `count` distinct random initiator ports free with `responder`; none only where all are taken. */
+  candidates(now: Instant, random: Random, responder: number, count: number): number[] {
+    const isFree = (initiator: number): boolean => this.isFree(now, { initiator, responder });
+    const found = new Set<number>();
+    for (let tries = 0; found.size < count && tries < 4 * count; tries++) {
+      const port = FIRST_PORT + randomInteger(random, PORTS);
+      if (isFree(port)) found.add(port);
+    }
+    // Crowded: walk on from a random port, so that a free one is found where there is any.
+    const start = randomInteger(random, PORTS);
+    for (let i = 0; found.size === 0 && i < PORTS; i++) {
+      const port = FIRST_PORT + ((start + i) % PORTS);
+      if (isFree(port)) found.add(port);
+    }
+    return [...found];
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * The receiving half of a stream session: bytes in order from whatever subflow brings them, duplicates cut by offset,
+ * an inbox until the application takes them, and the window that bounds the inbox.
+ */
+import { ProtocolError } from '../core/errors.ts';
+import type { Instant } from '../core/time.ts';
+
+/** The window grows while the application takes a whole one in less than this. */
+const GROW_WITHIN_MS = 1000;
+
+export class ReceiveSide {
+  #next = 0;
+  #ended = false;
+  #inbox: Buffer[] = [];
+  #inboxBytes = 0;
+  #window: number;
+  readonly #maxWindow: number;
+  #takenSinceGrowth = 0;
+  #grewAt: Instant;
+  /** The edge (acknowledgement + window) that the peer was last told. */
+  #toldEdge: number;
+  #toldAcknowledgement = 0;
+
+  constructor(now: Instant, initialWindow: number, maxWindow: number) {
+    this.#window = initialWindow;
+    this.#maxWindow = maxWindow;
+    this.#toldEdge = initialWindow;
+    this.#grewAt = now;
+  }
+
+  /** Offset of the next byte wanted. */
+  get next(): number {
+    return this.#next;
+  }
+
+  /** As it stands in headers: the stream's end counts as one more. */
+  get acknowledgement(): number {
+    return this.#next + (this.#ended ? 1 : 0);
+  }
+
+  /** Bytes that the peer may send beyond the acknowledgement. Never taken back. */
+  get window(): number {
+    return Math.max(this.#toldEdge, this.#next - this.#inboxBytes + this.#window) - this.#next;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  get inboxBytes(): number {
+    return this.#inboxBytes;
+  }
+
+  /** Bytes received that the peer doesn't know of yet. */
+  get unacknowledged(): number {
+    return this.acknowledgement - this.#toldAcknowledgement;
+  }
+
+  /** Whether the window has opened so far that the peer should hear of it. */
+  get windowUpdateDue(): boolean {
+    return !this.#ended && this.#next + this.window - this.#toldEdge >= this.#window >> 1;
+  }
+
+  /** A header with acknowledgement and window goes out. */
+  told(): void {
+    this.#toldEdge = this.#next + this.window;
+    this.#toldAcknowledgement = this.acknowledgement;
+  }
+
+  /** Takes the pieces of one record whose first byte has `offset`. Returns how many bytes were new. */
+  take(offset: number, pieces: readonly Buffer[], length: number): number {
+    const fresh = offset + length - this.#next;
+    if (fresh <= 0) return 0;
+    if (this.#ended) throw new ProtocolError('data behind the end of the stream');
+    if (offset + length > this.#toldEdge) throw new ProtocolError('data beyond the window');
+    let skip = length - fresh;
+    for (const piece of pieces) {
+      if (skip >= piece.length) {
+        skip -= piece.length;
+        continue;
+      }
+      this.#inbox.push(skip > 0 ? piece.subarray(skip) : piece);
+      skip = 0;
+    }
+    this.#next += fresh;
+    this.#inboxBytes += fresh;
+    return fresh;
+  }
+
+  /** The peer's stream ends at `offset`. Returns false where that was known. */
+  end(offset: number): boolean {
+    if (offset !== this.#next) throw new ProtocolError(`end of stream at ${offset}, ${this.#next} received`);
+    if (this.#ended) return false;
+    this.#ended = true;
+    return true;
+  }
+
+  /** The next piece for the application, which counts as consumed with that. */
+  shift(now: Instant): Buffer | undefined {
+    const piece = this.#inbox.shift();
+    if (piece === undefined) return undefined;
+    this.#inboxBytes -= piece.length;
+    this.#takenSinceGrowth += piece.length;
+    if (this.#takenSinceGrowth >= this.#window) this.#grow(now);
+    return piece;
+  }
+
+  discard(): void {
+    this.#inbox = [];
+    this.#inboxBytes = 0;
+  }
+
+  #grow(now: Instant): void {
+    if (now - this.#grewAt < GROW_WITHIN_MS) this.#window = Math.min(this.#maxWindow, this.#window * 2);
+    this.#takenSinceGrowth = 0;
+    this.#grewAt = now;
+  }
+}

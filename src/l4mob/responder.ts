@@ -1,0 +1,276 @@
+/**
+ * The responder's side of L4_INIT and L4_OFFER for one process: agrees on keys, suite and port pair, and keeps the
+ * associations that come of it. Under load it demands a cookie first, and keeps nothing for those who have none.
+ * Sans-IO.
+ */
+
+import { formatTransportAddress, type TransportAddress } from '../core/address.ts';
+import { concatBytes, toHex } from '../core/bytes.ts';
+import { WireError } from '../core/errors.ts';
+import type { Random } from '../core/random.ts';
+import type { Instant } from '../core/time.ts';
+import { Association } from './association.ts';
+import { CookieJar } from './cookie.ts';
+import type { Group } from './key-agreement.ts';
+import { deriveHandshakeKeys, messageMac, transcriptHash } from './key-schedule.ts';
+import {
+  ASSOCIATION_LIFETIME_MS,
+  HANDSHAKES_PER_SECOND_BEFORE_COOKIES,
+  MAX_ASSOCIATIONS,
+  MAX_PORT_CANDIDATES,
+  MAX_UNCONFIRMED,
+  MAX_UNCONFIRMED_PER_SOURCE,
+  UNCONFIRMED_MS,
+} from './limits.ts';
+import type { PortPairTable } from './port-pairs.ts';
+import type { Suite } from './suite.ts';
+import { decodeInit, HANDSHAKE_NONCE_BYTES, type Init } from './wire/init.ts';
+import { type AcceptedOffer, ASSOCIATION_ID_BYTES, encodeOffer, type Offer, type OfferRefusal } from './wire/offer.ts';
+
+export interface ResponderInit {
+  readonly random: Random;
+  readonly now: Instant;
+  /** In order of preference: the responder's choice counts. */
+  readonly groups: readonly Group[];
+  readonly suites: readonly Suite[];
+  readonly portPairs: PortPairTable;
+}
+
+/** What an L4_INIT is answered for. */
+export interface OfferedService {
+  readonly sessionPort: number;
+  readonly addresses: readonly string[];
+  /** Set where no session may be opened from that source. */
+  readonly refusal?: OfferRefusal;
+}
+
+interface Unconfirmed {
+  readonly association: Association;
+  readonly source: string;
+  readonly handshake: string;
+  readonly offer: Uint8Array;
+  readonly expiresAt: Instant;
+}
+
+export interface ResponderCounters {
+  inits: number;
+  offers: number;
+  malformed: number;
+  cookiesDemanded: number;
+  refused: number;
+}
+
+export class Responder {
+  readonly #init: ResponderInit;
+  readonly #cookies: CookieJar;
+  readonly #associations = new Map<string, Association>();
+  readonly #unconfirmed = new Map<string, Unconfirmed>();
+  /** By attempt and nonce: a repeated L4_INIT gets the same answer. */
+  readonly #handshakes = new Map<string, Unconfirmed>();
+  readonly #perSource = new Map<string, number>();
+  #second = 0;
+  #handshakesThisSecond = 0;
+  readonly counters: ResponderCounters = { inits: 0, offers: 0, malformed: 0, cookiesDemanded: 0, refused: 0 };
+
+  constructor(init: ResponderInit) {
+    this.#init = init;
+    this.#cookies = new CookieJar(init.random, init.now);
+  }
+
+  /** The answer to an L4_INIT from `source`; undefined where silence is the answer. Never larger than the question. */
+  handleInit(
+    now: Instant,
+    bytes: Uint8Array,
+    source: TransportAddress,
+    service: OfferedService,
+  ): Uint8Array | undefined {
+    this.counters.inits += 1;
+    let init: Init;
+    try {
+      init = decodeInit(bytes);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      this.counters.malformed += 1;
+      return undefined;
+    }
+    const answer = this.#answer(now, bytes, init, source, service);
+    return answer !== undefined && answer.length <= bytes.length ? answer : undefined;
+  }
+
+  association(id: Uint8Array): Association | undefined {
+    return this.#associations.get(toHex(id));
+  }
+
+  /** A genuine OPEN came: the peer has proved that it holds the key. */
+  confirm(association: Association): void {
+    const entry = this.#unconfirmed.get(association.idText);
+    if (entry !== undefined) this.#settle(entry);
+  }
+
+  forget(association: Association): void {
+    this.confirm(association);
+    this.#associations.delete(association.idText);
+  }
+
+  pollTimeout(): Instant | undefined {
+    const [oldest] = this.#unconfirmed.values();
+    return oldest?.expiresAt;
+  }
+
+  handleTimeout(now: Instant): void {
+    for (const entry of this.#unconfirmed.values()) {
+      if (entry.expiresAt > now) break;
+      this.#settle(entry);
+      this.#associations.delete(entry.association.idText);
+    }
+    this.#init.portPairs.expire(now);
+  }
+
+  #answer(
+    now: Instant,
+    bytes: Uint8Array,
+    init: Init,
+    source: TransportAddress,
+    service: OfferedService,
+  ): Uint8Array | undefined {
+    const handshake = toHex(concatBytes(init.attempt, init.nonce)) + toHex(init.cookie) + init.shareGroupId;
+    const repeated = this.#handshakes.get(handshake);
+    if (repeated !== undefined) return repeated.offer;
+    const { attempt } = init;
+    if (service.refusal !== undefined) return this.#refuse(init, service.refusal);
+    const sourceText = formatTransportAddress(source);
+    if (this.#underLoad(now, source.ip) && !this.#cookies.accepts(now, sourceText, attempt, init.cookie)) {
+      this.counters.cookiesDemanded += 1;
+      return encodeOffer({ status: 'cookie', attempt, cookie: this.#cookies.bake(now, sourceText, attempt) });
+    }
+    if (this.#unconfirmed.size >= MAX_UNCONFIRMED || this.#heldBy(source.ip) >= MAX_UNCONFIRMED_PER_SOURCE) {
+      return this.#refuse(init, 'limit');
+    }
+    const group = this.#init.groups.find((g) => init.groupIds.includes(g.id));
+    if (group === undefined) return this.#refuse(init, 'no-group');
+    const suite = this.#init.suites.find((s) => init.suiteIds.includes(s.id));
+    if (suite === undefined) return this.#refuse(init, 'no-suite');
+    if (group.id !== init.shareGroupId) return encodeOffer({ status: 'group', attempt, groupId: group.id });
+    const initiator = init.portCandidates.find((port) =>
+      this.#init.portPairs.isFree(now, { initiator: port, responder: init.responderPort }),
+    );
+    if (initiator === undefined) return this.#namePorts(now, init);
+    return this.#accept(now, { bytes, init, handshake, group, suite, initiator, source: source.ip, service });
+  }
+
+  #refuse({ attempt }: Init, reason: OfferRefusal): Uint8Array {
+    this.counters.refused += 1;
+    return encodeOffer({ status: 'refused', attempt, reason });
+  }
+
+  #namePorts(now: Instant, { attempt, responderPort }: Init): Uint8Array {
+    const { portPairs, random } = this.#init;
+    const ports = portPairs.candidates(now, random, responderPort, MAX_PORT_CANDIDATES);
+    const offer: Offer =
+      ports.length > 0 ? { status: 'ports', attempt, ports } : { status: 'refused', attempt, reason: 'limit' };
+    return encodeOffer(offer);
+  }
+
+  #accept(
+    now: Instant,
+    agreed: {
+      bytes: Uint8Array;
+      init: Init;
+      handshake: string;
+      group: Group;
+      suite: Suite;
+      initiator: number;
+      source: string;
+      service: OfferedService;
+    },
+  ): Uint8Array | undefined {
+    const { bytes, init, handshake, group, suite, initiator, source, service } = agreed;
+    if (init.share.length !== group.shareBytes) {
+      this.counters.malformed += 1;
+      return undefined;
+    }
+    const { random, portPairs } = this.#init;
+    const keyPair = group.generate(random);
+    let sharedSecret: Uint8Array;
+    try {
+      sharedSecret = keyPair.agree(init.share);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      this.counters.malformed += 1;
+      return undefined;
+    }
+    this.#handshakesThisSecond += 1;
+    const portPair = { initiator, responder: init.responderPort };
+    const offer: AcceptedOffer = {
+      status: 'accepted',
+      attempt: init.attempt,
+      nonce: random.bytes(HANDSHAKE_NONCE_BYTES),
+      groupId: group.id,
+      share: keyPair.share,
+      suiteId: suite.id,
+      portPair,
+      sessionPort: service.sessionPort,
+      associationId: random.bytes(ASSOCIATION_ID_BYTES).slice(),
+      lifetimeSeconds: ASSOCIATION_LIFETIME_MS / 1000,
+      addresses: service.addresses,
+    };
+    const covered = encodeOffer(offer);
+    const keys = deriveHandshakeKeys(sharedSecret, transcriptHash(bytes, covered));
+    const message = encodeOffer(offer, messageMac(keys.confirmKey, covered));
+    const association = new Association({
+      role: 'responder',
+      id: offer.associationId,
+      secret: keys.associationSecret,
+      suite,
+      peer: { stateSequence: 0, sessionPort: 0, addresses: [] },
+      expiresAt: now + ASSOCIATION_LIFETIME_MS,
+    });
+    const expiresAt = now + UNCONFIRMED_MS;
+    portPairs.take(portPair, expiresAt);
+    this.#remember({ association, source, handshake, offer: message, expiresAt });
+    this.counters.offers += 1;
+    return message;
+  }
+
+  #remember(entry: Unconfirmed): void {
+    this.#evict();
+    this.#associations.set(entry.association.idText, entry.association);
+    this.#unconfirmed.set(entry.association.idText, entry);
+    this.#handshakes.set(entry.handshake, entry);
+    this.#perSource.set(entry.source, this.#heldBy(entry.source) + 1);
+  }
+
+  #settle(entry: Unconfirmed): void {
+    this.#unconfirmed.delete(entry.association.idText);
+    this.#handshakes.delete(entry.handshake);
+    const held = this.#heldBy(entry.source) - 1;
+    if (held > 0) this.#perSource.set(entry.source, held);
+    else this.#perSource.delete(entry.source);
+  }
+
+  /** The oldest association makes room; its sessions keep their own keys and go on. */
+  #evict(): void {
+    if (this.#associations.size < MAX_ASSOCIATIONS) return;
+    for (const association of this.#associations.values()) {
+      this.forget(association);
+      return;
+    }
+  }
+
+  #heldBy(source: string): number {
+    return this.#perSource.get(source) ?? 0;
+  }
+
+  #underLoad(now: Instant, source: string): boolean {
+    const second = Math.floor(now / 1000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#handshakesThisSecond = 0;
+    }
+    return (
+      this.#handshakesThisSecond >= HANDSHAKES_PER_SECOND_BEFORE_COOKIES ||
+      this.#unconfirmed.size >= MAX_UNCONFIRMED / 2 ||
+      this.#heldBy(source) >= MAX_UNCONFIRMED_PER_SOURCE / 2
+    );
+  }
+}
