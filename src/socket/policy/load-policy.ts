@@ -1,0 +1,57 @@
+/**
+ * Loads the policy when the process starts: the environment, then the policy file if one is named. The only part of
+ * the policy that reads a file.
+ */
+import { closeSync, openSync, readSync } from 'node:fs';
+import { type Environment, isSwitchedOff, readEnvironment } from './environment.ts';
+import { Policy } from './policy.ts';
+import { POLICY_FILE_LIMIT_BYTES, readPolicyFile } from './policy-file.ts';
+import type { PolicySettings } from './settings.ts';
+import { Place, Problems } from './shape.ts';
+
+/** Returns the file's bytes, at most `limitBytes` of them. Throws as node's `fs` does. */
+export type ReadFile = (path: string, limitBytes: number) => Uint8Array;
+
+/**
+ * The policy that holds for this process. What the environment says wins over the file, key by key.
+ *
+ * @throws UsageError with every problem of both: ERR_MOBISOCK_ENVIRONMENT or ERR_MOBISOCK_POLICY.
+ */
+export function loadPolicy(env: Environment, readFile: ReadFile = readFileStart): Policy {
+  if (isSwitchedOff(env)) return new Policy({}, false);
+  const problems = new Problems();
+  const { policyFile, settings } = readEnvironment(env, problems);
+  const fromFile = policyFile === undefined ? {} : settingsOf(policyFile, readFile, problems);
+  problems.throwIfAny();
+  return new Policy({ ...fromFile, ...settings });
+}
+
+function settingsOf(path: string, readFile: ReadFile, problems: Problems): PolicySettings {
+  let bytes: Uint8Array;
+  try {
+    // One byte more than allowed shows that the file is too large.
+    bytes = readFile(path, POLICY_FILE_LIMIT_BYTES + 1);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    problems.add(new Place(`MOBISOCK_POLICY: ${path}`), 'ERR_MOBISOCK_POLICY', `cannot be read: ${reason}`);
+    return {};
+  }
+  return readPolicyFile(path, bytes, problems);
+}
+
+/** Not `readFileSync`: a path such as /dev/zero must not fill the memory, and a pipe has no size to ask for. */
+function readFileStart(path: string, limitBytes: number): Uint8Array {
+  const file = openSync(path, 'r');
+  try {
+    const bytes = new Uint8Array(limitBytes);
+    let length = 0;
+    while (length < limitBytes) {
+      const count = readSync(file, bytes, length, limitBytes - length, null);
+      if (count === 0) break;
+      length += count;
+    }
+    return bytes.subarray(0, length);
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * The policy: which connections and listeners are mobile, and what the endpoint is to use. Compiled once when the
+ * process starts, then only asked. Pure: no files, no environment, no name resolution.
+ *
+ * A question that no rule concerns is answered with a constant; with rules, the first that matches wins.
+ */
+import { isLoopback, isUnspecified } from '../../core/address.ts';
+import { canonicalHostName } from './host-name.ts';
+import { addressWords, type Prefix, prefixMatches } from './prefix.ts';
+import { NEEDS_ADDRESS, RuleTable } from './rule-table.ts';
+import type {
+  ConfiguredPeer,
+  EventsTarget,
+  GroupName,
+  Limits,
+  Mobility,
+  PolicySettings,
+  PortRange,
+  SuiteName,
+} from './settings.ts';
+
+export type { Prefix } from './prefix.ts';
+export type * from './settings.ts';
+
+export interface OutgoingQuestion {
+  /** The name that the application asked for, where it asked for one. */
+  readonly host?: string | undefined;
+  /** A literal address in any spelling. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/** What holds for one listener. `mobility` is what comes out: `off` also where `auto` leaves loopback alone. */
+export interface ListenerPolicy {
+  readonly mobility: Mobility;
+  /** Who may open sessions; everyone where undefined. */
+  readonly from: readonly Prefix[] | undefined;
+}
+
+interface CompiledListener extends ListenerPolicy {
+  readonly address: Prefix | undefined;
+  readonly port: PortRange;
+  readonly onLoopback: ListenerPolicy;
+}
+
+const ANY_PORT: PortRange = { first: 0, last: 65_535 };
+
+export class Policy {
+  /** False after MOBISOCK=off: nothing is hooked at all. */
+  readonly enabled: boolean;
+  /** Where no rule decides. */
+  readonly mobility: Mobility;
+  /** In order of preference; undefined here and below: the endpoint's own default. */
+  readonly suites: readonly SuiteName[] | undefined;
+  readonly groups: readonly GroupName[] | undefined;
+  readonly sessionPort: PortRange | undefined;
+  readonly sessionTimeoutMs: number | undefined;
+  readonly headStartMs: number | undefined;
+  readonly events: EventsTarget | undefined;
+  readonly limits: Limits;
+  readonly peers: readonly ConfiguredPeer[];
+
+  readonly #rules: RuleTable;
+  readonly #listeners: readonly CompiledListener[];
+  readonly #otherListeners: CompiledListener;
+  readonly #peers: ReadonlyMap<string, ConfiguredPeer>;
+
+  constructor(settings: PolicySettings = {}, enabled = true) {
+    this.enabled = enabled;
+    this.mobility = enabled ? (settings.mobility ?? 'auto') : 'off';
+    this.suites = settings.suites;
+    this.groups = settings.groups;
+    this.sessionPort = settings.sessionPort;
+    this.sessionTimeoutMs = settings.sessionTimeoutMs;
+    this.headStartMs = settings.headStartMs;
+    this.events = settings.events;
+    this.limits = settings.limits ?? {};
+    this.peers = (enabled && settings.peers) || [];
+    this.#rules = new RuleTable((enabled && settings.rules) || []);
+    this.#listeners = ((enabled && settings.listeners) || []).map(({ address, port, mobility, from }) =>
+      compileListener(address, port ?? ANY_PORT, mobility ?? this.mobility, from),
+    );
+    this.#otherListeners = compileListener(undefined, ANY_PORT, this.mobility, undefined);
+    this.#peers = new Map(this.peers.map((peer) => [`${peer.host} ${peer.port}`, peer]));
+  }
+
+  /** What holds for a connection. `off` is also the answer where `auto` leaves loopback alone. */
+  outgoing({ host, address, port }: OutgoingQuestion): Mobility {
+    const found = this.#rules.size === 0 ? undefined : this.#rules.find(host, address, port);
+    return settle(found ?? this.mobility, address);
+  }
+
+  /**
+   * The answer where the name and the port alone decide, before anything is resolved; undefined where it takes an
+   * address. `host` is a name and no literal address.
+   */
+  outgoingByName(host: string, port: number): Mobility | undefined {
+    const found = this.#rules.size === 0 ? undefined : this.#rules.findByName(host, port);
+    const mobility = found ?? this.mobility;
+    return mobility === 'auto' || mobility === NEEDS_ADDRESS ? undefined : mobility;
+  }
+
+  /** What holds for a listener, by the address and port that `server.address()` tells. */
+  listener({ address, port }: { readonly address: string; readonly port: number }): ListenerPolicy {
+    const found = this.#listeners.length === 0 ? undefined : this.#findListener(address, port);
+    const listener = found ?? this.#otherListeners;
+    return isLoopbackAddress(address) ? listener.onLoopback : listener;
+  }
+
+  /** Whether `ip` may open sessions to that listener. */
+  acceptsFrom(listener: ListenerPolicy, ip: string): boolean {
+    if (listener.mobility === 'off') return false;
+    if (listener.from === undefined) return true;
+    const words = addressWords(ip);
+    return words !== undefined && listener.from.some((prefix) => prefixMatches(prefix, words));
+  }
+
+  /** The configured peer behind a name or a canonical address, if there is one. */
+  peer(host: string, port: number): ConfiguredPeer | undefined {
+    if (this.#peers.size === 0) return undefined;
+    return this.#peers.get(`${canonicalHostName(host)} ${port}`);
+  }
+
+  #findListener(address: string, port: number): CompiledListener | undefined {
+    const words = addressWords(address);
+    return this.#listeners.find(
+      (rule) =>
+        port >= rule.port.first &&
+        port <= rule.port.last &&
+        (rule.address === undefined || (words !== undefined && prefixMatches(rule.address, words))),
+    );
+  }
+}
+
+function compileListener(
+  address: Prefix | undefined,
+  port: PortRange,
+  mobility: Mobility,
+  from: readonly Prefix[] | undefined,
+): CompiledListener {
+  return { address, port, mobility, from, onLoopback: { mobility: mobility === 'auto' ? 'off' : mobility, from } };
+}
+
+function settle(mobility: Mobility, address: string): Mobility {
+  return mobility === 'auto' && (isLoopbackAddress(address) || isUnspecified(address)) ? 'off' : mobility;
+}
+
+/** Also in the spellings that are not canonical, as applications may give them. */
+function isLoopbackAddress(address: string): boolean {
+  if (isLoopback(address)) return true;
+  // Any other spelling of ::1 and of ::ffff:127.x begins with a colon or a zero.
+  if (!address.startsWith(':') && !address.startsWith('0')) return false;
+  const found = addressWords(address);
+  if (found === undefined) return false;
+  const [first, second, third, fourth] = found.words;
+  return found.family === 4 ? first >>> 24 === 127 : first === 0 && second === 0 && third === 0 && fourth === 1;
+}
