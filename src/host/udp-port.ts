@@ -1,0 +1,144 @@
+/**
+ * A UDP socket of mobisock's own: bound at once (no tick in between), never through the hooks, never keeping the
+ * process alive. Errors of single datagrams (unreachable hosts, full buffers) are the network's and are dropped; a
+ * connected port reports the ICMP answer that its peer gave.
+ */
+import cluster from 'node:cluster';
+import dgram from 'node:dgram';
+import type { Family, TransportAddress } from '../core/address.ts';
+import { canonicalAddress, familyOf } from '../core/address.ts';
+import { nativeDgramBind, nativeDgramConnect, nativeDgramSend } from './native.ts';
+
+export interface UdpPortOptions {
+  /** Literal address; `::` takes IPv4 as well. */
+  readonly address: string;
+  /** 0 for any. */
+  readonly port: number;
+  onDatagram(bytes: Buffer, from: TransportAddress): void;
+  /** The port can't be used (bind failed), or broke later. */
+  onError?(error: NodeJS.ErrnoException): void;
+}
+
+export interface UdpPort {
+  /** 0 until bound, which is at once except in cluster workers. */
+  readonly port: number;
+  send(bytes: Uint8Array, to: TransportAddress): void;
+  close(): void;
+}
+
+type Lookup = (host: string, options: unknown, callback: (error: null, ip: string, family: Family) => void) => void;
+
+/** Literal addresses need no resolver, and a synchronous answer makes node bind synchronously. */
+const literalLookup: Lookup = (host, _options, callback) => callback(null, host, familyOf(host));
+
+export function openUdpPort({ address, port, onDatagram, onError }: UdpPortOptions): UdpPort {
+  const socket = createSocket(familyOf(address));
+  const isIpv6 = familyOf(address) === 6;
+  let bound = 0;
+  let open = true;
+  socket.on('message', (bytes, from) => {
+    onDatagram(bytes, { ip: canonicalAddress(from.address) ?? from.address, port: from.port });
+  });
+  socket.on('error', (error) => {
+    if (bound === 0 && open) close();
+    onError?.(error);
+  });
+  socket.on('listening', () => {
+    bound = socket.address().port;
+  });
+  const close = (): void => {
+    if (!open) return;
+    open = false;
+    socket.close();
+  };
+  socket.unref();
+  // A cluster's workers share the port through the primary, as they share the listener that it goes with.
+  nativeDgramBind.call(socket, { address, port, exclusive: !cluster.isWorker });
+  if (bound === 0 && open) bound = boundPort(socket);
+  return {
+    get port() {
+      return bound;
+    },
+    send(bytes, to) {
+      if (!open) return;
+      const ip = isIpv6 && familyOf(to.ip) === 4 ? `::ffff:${to.ip}` : to.ip;
+      if ((familyOf(ip) === 6) !== isIpv6) return;
+      nativeDgramSend.call(socket, bytes, to.port, ip, ignoreError);
+    },
+    close,
+  };
+}
+
+export interface ConnectedUdpOptions {
+  readonly remote: TransportAddress;
+  readonly localAddress?: string;
+  onDatagram(bytes: Buffer): void;
+  /** ICMP said no (ECONNREFUSED, EHOSTUNREACH, ENETUNREACH ...), or there is no route. */
+  onUnreachable(error: NodeJS.ErrnoException): void;
+}
+
+export interface ConnectedUdp {
+  send(bytes: Uint8Array): void;
+  close(): void;
+}
+
+/** A socket that hears one peer only, and what ICMP says of it. */
+export function connectUdp({ remote, localAddress, onDatagram, onUnreachable }: ConnectedUdpOptions): ConnectedUdp {
+  const family = familyOf(remote.ip);
+  const socket = createSocket(family);
+  const waiting: Uint8Array[] = [];
+  let state: 'connecting' | 'connected' | 'closed' = 'connecting';
+  const close = (): void => {
+    if (state === 'closed') return;
+    state = 'closed';
+    socket.close();
+  };
+  const fail = (error: NodeJS.ErrnoException): void => {
+    if (state === 'closed') return;
+    close();
+    onUnreachable(error);
+  };
+  const transmit = (bytes: Uint8Array): void => {
+    nativeDgramSend.call(socket, bytes, (error: NodeJS.ErrnoException | null) => {
+      if (error !== null && error !== undefined) fail(error);
+    });
+  };
+  socket.on('error', fail);
+  socket.on('message', (bytes) => {
+    if (state !== 'closed') onDatagram(bytes);
+  });
+  socket.unref();
+  if (localAddress !== undefined) nativeDgramBind.call(socket, { address: localAddress, port: 0, exclusive: true });
+  else nativeDgramBind.call(socket, { address: family === 6 ? '::' : '0.0.0.0', port: 0, exclusive: true });
+  nativeDgramConnect.call(socket, remote.port, remote.ip, (error: NodeJS.ErrnoException | null) => {
+    if (error !== null && error !== undefined) return fail(error);
+    if (state !== 'connecting') return;
+    state = 'connected';
+    for (const bytes of waiting) transmit(bytes);
+  });
+  return {
+    send(bytes) {
+      if (state === 'connected') transmit(bytes);
+      else if (state === 'connecting' && waiting.length < MAX_WAITING) waiting.push(bytes);
+    },
+    close,
+  };
+}
+
+/** Until connected, which takes a tick: a retransmission may fall into it, no more. */
+const MAX_WAITING = 4;
+
+function createSocket(family: Family): dgram.Socket {
+  const type = family === 6 ? 'udp6' : 'udp4';
+  return dgram.createSocket({ type, lookup: literalLookup as NonNullable<dgram.SocketOptions['lookup']> });
+}
+
+function boundPort(socket: dgram.Socket): number {
+  try {
+    return socket.address().port;
+  } catch {
+    return 0; // not bound yet (cluster), or failed: 'listening' or 'error' will tell
+  }
+}
+
+function ignoreError(): void {}

@@ -1,0 +1,103 @@
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { Alarm, monotonicNow } from '../../src/host/clock.ts';
+
+/** An alarm and the instants at which it fired. */
+const fired = (count: number): { alarm: Alarm; times: number[]; done: Promise<void> } => {
+  const times: number[] = [];
+  let resolve = (): void => {};
+  const done = new Promise<void>((r) => {
+    resolve = r;
+  });
+  const alarm = new Alarm((now) => {
+    times.push(now);
+    if (times.length === count) resolve();
+  });
+  return { alarm, times, done };
+};
+
+describe('alarm', () => {
+  afterEach(() => void vi.useRealTimers());
+
+  it('fires once, not before its deadline', async () => {
+    const { alarm, times, done } = fired(1);
+    const deadline = monotonicNow() + 5.5;
+    alarm.set(deadline);
+    await done;
+    expect(times[0]).toBeGreaterThanOrEqual(deadline);
+    expect(alarm.deadline).toBeUndefined();
+  });
+
+  it('obeys the latest deadline, be it earlier or later', async () => {
+    const { alarm, times, done } = fired(1);
+    const now = monotonicNow();
+    alarm.set(now + 60_000);
+    alarm.set(now + 2);
+    alarm.set(now + 30);
+    await done;
+    expect(times).toHaveLength(1);
+    expect(times[0]).toBeGreaterThanOrEqual(now + 30);
+  });
+
+  it('does not fire when the deadline was withdrawn', async () => {
+    const withdrawn = fired(1);
+    const later = fired(1);
+    withdrawn.alarm.set(monotonicNow() + 2);
+    withdrawn.alarm.set(undefined);
+    later.alarm.set(monotonicNow() + 10);
+    await later.done;
+    expect(withdrawn.times).toEqual([]);
+  });
+
+  it('does not fire inside set, even when the deadline has passed', async () => {
+    const { alarm, times, done } = fired(1);
+    alarm.set(monotonicNow() - 1000);
+    expect(times).toEqual([]);
+    await done;
+  });
+
+  it('can be set again from its own callback', async () => {
+    const times: number[] = [];
+    await new Promise<void>((resolve) => {
+      const alarm = new Alarm((now) => {
+        times.push(now);
+        if (times.length < 3) alarm.set(now + 1);
+        else resolve();
+      });
+      alarm.set(monotonicNow());
+    });
+    expect(times).toHaveLength(3);
+  });
+
+  it('takes a deadline further off than node has timers for', () => {
+    const { alarm, times } = fired(1);
+    alarm.set(monotonicNow() + 2 ** 40);
+    expect(times).toEqual([]);
+    alarm.set(undefined);
+  });
+
+  it("runs while the application's timers and clock are faked", async () => {
+    vi.useFakeTimers();
+    const { alarm, done } = fired(1);
+    alarm.set(monotonicNow() + 2);
+    await done;
+  });
+
+  it('keeps the process alive exactly while it is referenced', () => {
+    const clock = new URL('../../src/host/clock.ts', import.meta.url).href;
+    const run = (calls: string): string => {
+      const code = `
+        import { Alarm, monotonicNow } from ${JSON.stringify(clock)};
+        const alarm = new Alarm(() => console.log('fired'));
+        ${calls}`;
+      const args = ['--import', 'tsx', '--input-type=module', '--eval', code];
+      const cwd = fileURLToPath(new URL('../..', import.meta.url));
+      return spawnSync(process.execPath, args, { cwd, encoding: 'utf8' }).stdout;
+    };
+    expect(run('alarm.set(monotonicNow() + 20);')).toBe('fired\n');
+    expect(run('alarm.set(monotonicNow() + 600_000); alarm.unref();')).toBe('');
+    expect(run('alarm.unref(); alarm.set(monotonicNow() + 600_000);')).toBe('');
+    expect(run('alarm.unref(); alarm.set(monotonicNow() + 20); alarm.ref();')).toBe('fired\n');
+  });
+});

@@ -1,0 +1,34 @@
+import { describe, expect, it } from 'vitest';
+import { diffLocalAddresses, type LocalAddress, readLocalAddresses } from '../../src/host/local-addresses.ts';
+
+const address = (ip: string, change: Partial<LocalAddress> = {}): LocalAddress => ({
+  ip,
+  prefixLength: 24,
+  interfaceName: 'eth0',
+  interfaceIndex: 2,
+  scope: 'global',
+  tentative: false,
+  deprecated: false,
+  temporary: false,
+  ...change,
+});
+
+describe('local addresses', () => {
+  it('include loopback, read without the kernel interface', () => {
+    expect(readLocalAddresses()).toContainEqual(expect.objectContaining({ ip: '127.0.0.1', scope: 'host' }));
+  });
+
+  it('differ by what came and what went', () => {
+    const before = [address('192.0.2.1'), address('192.0.2.2')];
+    const after = [address('192.0.2.2'), address('192.0.2.3')];
+    expect(diffLocalAddresses(before, after)).toEqual({ added: [after[1]], removed: [before[0]] });
+  });
+
+  it('are the same address when only the flags or the index changed, and another on another interface', () => {
+    const before = [address('192.0.2.1')];
+    const flags = [address('192.0.2.1', { deprecated: true, interfaceIndex: 0 })];
+    expect(diffLocalAddresses(before, flags)).toEqual({ added: [], removed: [] });
+    const moved = [address('192.0.2.1', { interfaceName: 'eth1' })];
+    expect(diffLocalAddresses(before, moved)).toEqual({ added: moved, removed: before });
+  });
+});
