@@ -14,7 +14,7 @@ const way = WAYS.find(({ unshare }) => spawnSync('unshare', [...unshare, 'ip', '
 
 /** True where namespaces can be had. In CI they must be. */
 export const namespacesAvailable: boolean = way !== undefined;
-if (!namespacesAvailable && process.env['CI'] === 'true') throw new Error('CI must allow network namespaces');
+if (!namespacesAvailable && process.env.CI === 'true') throw new Error('CI must allow network namespaces');
 
 export class Namespace {
   readonly #holder: ChildProcess;
