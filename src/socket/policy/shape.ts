@@ -1,7 +1,7 @@
 /**
  * Shapes: small checkers that turn a JSON value into a checked one and note every problem on the way, so that one run
- * shows all mistakes. A validation library was weighed: the smallest cost several times this file at start-up, and
- * their messages would have had to be rewritten for what was found, what is allowed, and the nearest known name.
+ * shows all mistakes. No validation library: every process would load it at start-up, most have no policy file, and
+ * the messages (what was found, what is allowed, the nearest known name) would be ours to write all the same.
  */
 import { UsageError, type UsageErrorCode } from '../../core/errors.ts';
 import type { JsonValue } from './json-text.ts';
