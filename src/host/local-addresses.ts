@@ -32,6 +32,7 @@ export interface LocalAddress {
 /**
  * The usable addresses by `os.networkInterfaces()`, which works everywhere. It leaves out interfaces that are down or
  * without carrier, but tells no flags; on Linux those of IPv6 addresses come from procfs, elsewhere they are false.
+ * Throws a system error where the list can't be had (no free descriptor).
  */
 export function readLocalAddresses(): LocalAddress[] {
   const flagsOf = readInet6Flags();
@@ -57,6 +58,15 @@ export function readLocalAddresses(): LocalAddress[] {
     }
   }
   return addresses;
+}
+
+/** {@link readLocalAddresses}, or `last` while the list can't be had: that is no reason to give up addresses. */
+export function rereadLocalAddresses(last: readonly LocalAddress[]): readonly LocalAddress[] {
+  try {
+    return readLocalAddresses();
+  } catch {
+    return last;
+  }
 }
 
 /** The zone that an IPv6 link-local address needs to mean anything. */

@@ -1,6 +1,6 @@
 /**
  * Asks the kernel which way packets to an address would go: one request and answer over a short-lived netlink socket.
- * Costs some 20 us plus, the first time, loading koffi.
+ * Costs some 50 us plus, the first time, loading koffi.
  */
 
 import { canonicalAddress } from '../core/address.ts';
@@ -28,8 +28,9 @@ export function resolveRoute(to: string): ResolvedRoute | undefined {
   let route: RouteMessage | undefined;
   let socket: NetlinkSocket | undefined;
   try {
-    socket = new NetlinkSocket(libc, 0);
     const zoneIndex = zoneIndexOf(libc, target);
+    if (zoneIndex === 0) return undefined; // no such interface; the kernel would take 0 for "any"
+    socket = new NetlinkSocket(libc, 0);
     socket.ask(
       (sequence) => encodeRouteRequest(sequence, target, zoneIndex),
       (message) => {

@@ -1,9 +1,22 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AddressWatchOptions } from '../../src/host/address-watch.ts';
+import type { LocalAddress } from '../../src/host/local-addresses.ts';
 import { Namespace, namespacesAvailable } from './namespace.ts';
 import { WatchProcess } from './watch-process.ts';
 
 const ips = (addresses: readonly { ip: string }[]): string[] => addresses.map(({ ip }) => ip);
+
+/** Thousands of events, ten times what the receive buffer holds, that end where they began. */
+function flood(): string {
+  const lines: string[] = [];
+  for (let i = 0; i < 2000; i++) {
+    const address = `10.${i >> 8}.${i & 255}.1/32 dev v0`;
+    lines.push(`addr add ${address}`, `addr del ${address}`);
+  }
+  return lines.join('\n');
+}
 
 describe.skipIf(!namespacesAvailable)('address watch (needs network namespaces)', () => {
   let namespace: Namespace;
@@ -107,7 +120,7 @@ describe.skipIf(!namespacesAvailable)('address watch (needs network namespaces)'
     });
 
     it('does not keep the process alive', async () => {
-      const watch = new WatchProcess(namespace, options, 'idle');
+      const watch = new WatchProcess(namespace, options, { idle: true });
       await watch.started();
       // Its input stays open: only the watch could hold it.
       const code = await new Promise((resolve) => watch.child.once('exit', resolve));
@@ -151,13 +164,7 @@ describe.skipIf(!namespacesAvailable)('address watch (needs network namespaces)'
       namespace.ip('addr add 192.0.2.1/24 dev v0');
       const watch = await open(options);
       watch.child.kill('SIGSTOP');
-      const flood: string[] = [];
-      for (let i = 0; i < 2000; i++) {
-        const address = `10.${i >> 8}.${i & 255}.1/32 dev v0`;
-        flood.push(`addr add ${address}`, `addr del ${address}`);
-      }
-      flood.push('addr del 192.0.2.1/24 dev v0', 'addr add 198.51.100.1/24 dev v0');
-      namespace.ip('-batch -', flood.join('\n'));
+      namespace.ip('-batch -', `${flood()}\naddr del 192.0.2.1/24 dev v0\naddr add 198.51.100.1/24 dev v0`);
       watch.child.kill('SIGCONT');
       await watch.removed('192.0.2.1');
       await watch.added('198.51.100.1');
@@ -169,6 +176,69 @@ describe.skipIf(!namespacesAvailable)('address watch (needs network namespaces)'
       namespace.ip('addr add 203.0.113.1/24 dev v0');
       await watch.added('203.0.113.1');
     });
+  });
+
+  it('polls while no descriptor can be had for a lost one, and goes back to netlink', async () => {
+    namespace.ip('addr add 192.0.2.1/24 dev v0');
+    const watch = await open({});
+    const limitDescriptors = (soft: string): void => {
+      execFileSync('prlimit', ['--pid', String(watch.child.pid), `--nofile=${soft}:`]);
+    };
+    const backendIs = async (backend: string): Promise<readonly LocalAddress[]> => {
+      for (;;) {
+        const { state } = await watch.ask();
+        if (state.backend === backend) return state.addresses;
+      }
+    };
+    watch.child.kill('SIGSTOP');
+    namespace.ip('-batch -', flood());
+    limitDescriptors('1');
+    watch.child.kill('SIGCONT');
+    expect(ips(await backendIs('polling'))).toContain('192.0.2.1');
+    limitDescriptors('1000');
+    namespace.ip('addr add 203.0.113.1/24 dev v0');
+    await watch.added('203.0.113.1');
+    expect(ips(await backendIs('netlink'))).toEqual(expect.arrayContaining(['192.0.2.1', '203.0.113.1']));
+  });
+
+  it('polls where koffi is not installed', async () => {
+    const withoutKoffi = `
+      import Module from 'node:module';
+      const load = Module._load;
+      Module._load = (request, ...rest) => {
+        if (request === 'koffi') throw new Error('not installed');
+        return load(request, ...rest);
+      };`;
+    const watch = new WatchProcess(namespace, {}, { preload: withoutKoffi });
+    running.push(watch);
+    expect((await watch.started()).backend).toBe('polling');
+    namespace.ip('addr add 192.0.2.1/24 dev v0');
+    await watch.added('192.0.2.1');
+    expect((await watch.ask('192.0.2.7')).route).toBeNull();
+  });
+
+  it.each([
+    ['the pipe handle is another class', 'class Other { open() { return 0; } }'],
+    ['the pipe handle cannot be opened', 'class Pipe { open() { return -22; } close() {} }'],
+    ['the pipe handle throws', 'class Pipe { open() { throw new Error("changed"); } }'],
+  ])('reads by timer where %s', async (_name, handleClass) => {
+    const preload = `
+      import net from 'node:net';
+      import { syncBuiltinESMExports } from 'node:module';
+      const { Socket } = net;
+      ${handleClass}
+      net.Socket = function (options) {
+        const socket = new Socket(options);
+        if (options?.readable !== false || options?.writable !== false) return socket;
+        return { _handle: Object.create(${handleClass.split(' ')[1]}.prototype), destroy: () => socket.destroy() };
+      };
+      net.Socket.prototype = Socket.prototype;
+      syncBuiltinESMExports();`;
+    const watch = new WatchProcess(namespace, {}, { preload });
+    running.push(watch);
+    expect(await watch.started()).toMatchObject({ backend: 'netlink', wakeup: 'timer' });
+    namespace.ip('addr add 192.0.2.1/24 dev v0');
+    await watch.added('192.0.2.1');
   });
 
   describe('route lookup', () => {
@@ -190,7 +260,25 @@ describe.skipIf(!namespacesAvailable)('address watch (needs network namespaces)'
       const watch = await open({});
       expect((await watch.ask('fe80::99%v1')).route?.interfaceName).toBe('v1');
       expect((await watch.ask('fe80::99%v0')).route?.interfaceName).toBe('v0');
+      expect((await watch.ask('fe80::99%v9')).route).toBeNull();
       expect((await watch.ask('fe80::99%v0')).route?.sourceIp).toMatch(/^fe80::.*%v0$/);
     });
+  });
+});
+
+describe.skipIf(process.platform !== 'linux')('loading the address watch', () => {
+  it('leaves koffi alone until a watch is opened', () => {
+    const module = new URL('../../src/host/address-watch.ts', import.meta.url).href;
+    const code = `
+      import { readFileSync } from 'node:fs';
+      import { openAddressWatch } from ${JSON.stringify(module)};
+      const loaded = () => readFileSync('/proc/self/maps', 'utf8').includes('koffi');
+      console.log(loaded());
+      const { backend } = openAddressWatch();
+      console.log(backend, loaded());`;
+    const cwd = fileURLToPath(new URL('../..', import.meta.url));
+    const args = ['--import', 'tsx', '--input-type=module', '--eval', code];
+    const { stdout } = spawnSync(process.execPath, args, { cwd, encoding: 'utf8' });
+    expect(stdout).toBe('false\nnetlink true\n');
   });
 });

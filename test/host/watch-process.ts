@@ -26,8 +26,15 @@ export class WatchProcess {
   readonly #lines: Line[] = [];
   #wake: () => void = () => {};
 
-  constructor(namespace: Namespace, options: AddressWatchOptions, ...rest: readonly string[]) {
-    this.child = namespace.spawn(process.execPath, ['--import', 'tsx', CHILD, JSON.stringify(options), ...rest]);
+  /** `idle`: does nothing but open the watch. `preload`: the text of a module that runs before anything else. */
+  constructor(
+    namespace: Namespace,
+    options: AddressWatchOptions,
+    { idle = false, preload = '' }: { readonly idle?: boolean; readonly preload?: string } = {},
+  ) {
+    const first = `data:text/javascript,${encodeURIComponent(preload)}`;
+    const args = ['--import', first, '--import', 'tsx', CHILD, JSON.stringify(options), ...(idle ? ['idle'] : [])];
+    this.child = namespace.spawn(process.execPath, args);
     const output = this.child.stdout;
     if (output === null) throw new Error('no pipe');
     createInterface({ input: output }).on('line', (line) => {
