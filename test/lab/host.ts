@@ -99,9 +99,9 @@ export class Host {
     await this.namespace.ip([addressLine('delete', address, this.network(network).name)]);
   }
 
-  /** Starts a program; `node` means this very node, or the one that MOBISOCK_LAB_NODE names. */
+  /** Starts a program; `node` means this very node, or the one that MOBISOCK_TEST_NODE names. */
   run(program: string, args: readonly string[] = [], options: RunOptions = {}): Program {
-    const executable = program === 'node' ? (process.env.MOBISOCK_LAB_NODE ?? process.execPath) : program;
+    const executable = program === 'node' ? (process.env.MOBISOCK_TEST_NODE ?? process.execPath) : program;
     const directory = options.directory ?? process.cwd();
     const argv = [executable, ...(options.nodeFlags ?? []), ...args];
     // NODE_OPTIONS would bring the test runner's own hooks into the program.

@@ -204,6 +204,15 @@ describe.skipIf(missing)('the laboratory', () => {
       await old.line(/^echo into the void$/);
     });
 
+    test('a firewall lets answers in and nothing else', async () => {
+      const wall = await lab.conditions.blockInbound('wifi');
+      expect((await lab.client.run('ping', ['-c', '1', lab.server.address('east')]).exit).code).toBe(0);
+      expect((await wall.traffic()).packets).toBe(0);
+      const inbound = lab.server.run('ping', ['-c', '1', '-W', '1', lab.client.address('wifi')]);
+      expect((await inbound.exit).code).not.toBe(0);
+      expect((await wall.traffic()).packets).toBe(1);
+    });
+
     test('limits the rate of a network', async () => {
       await lab.conditions.limitRate('wifi', 10);
       expect(await lab.router.command(['tc', 'qdisc', 'show', 'dev', 'wifi'])).toContain('rate 10Mbit');

@@ -102,6 +102,11 @@ export class LinkConditions {
     return condition;
   }
 
+  /** A stateful firewall in front of a network: only answers to what its host has sent get in. */
+  async blockInbound(network: string): Promise<Condition> {
+    return await this.#add('conditions', `${this.#expression({ to: network })} ct state new counter drop`);
+  }
+
   /** Counts what reaches the router to be forwarded, whatever then happens to it. */
   async count(match: TrafficMatch): Promise<Condition> {
     return await this.#add('watch', `${this.#expression(match)} counter`);
