@@ -85,3 +85,10 @@ export class Alarm {
     this.#onFire(now);
   }
 }
+
+/** Calls `act` once after a delay, without keeping the process alive for it; the result cancels. */
+export function after(delayMs: number, act: () => void): () => void {
+  const timer = armTimer(act, delayMs);
+  timer.unref();
+  return () => disarmTimer(timer);
+}

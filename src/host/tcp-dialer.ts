@@ -5,7 +5,7 @@
  */
 import net from 'node:net';
 import { familyOf, type TransportAddress } from '../core/address.ts';
-import { monotonicNow } from './clock.ts';
+import { after, monotonicNow } from './clock.ts';
 import { nativeConnect } from './native.ts';
 
 /** When attempts start: a first round over all candidates, then further rounds. */
@@ -30,8 +30,9 @@ export interface Dial {
 }
 
 /** Fits the sockets that carry records: whole windows are in flight, and the reader decides when to end. */
-export const SUBFLOW_SOCKET_OPTIONS: net.SocketConstructorOpts & { writableHighWaterMark: number } = {
+export const SUBFLOW_SOCKET_OPTIONS: net.SocketConstructorOpts & { noDelay: boolean; writableHighWaterMark: number } = {
   allowHalfOpen: true,
+  noDelay: true,
   writableHighWaterMark: 256 << 10,
 };
 
@@ -39,13 +40,13 @@ export function dialTcp(options: DialOptions): Dial {
   const { candidates, timeoutMs, localAddress } = options;
   const attempts = new Map<net.Socket, number>();
   const refused = new Set<number>();
-  const timers = new Set<NodeJS.Timeout>();
+  const timers: (() => void)[] = [];
   let waiting = 0;
   let done = false;
 
   const stop = (keep?: net.Socket): void => {
     done = true;
-    for (const timer of timers) clearTimeout(timer);
+    for (const cancelTimer of timers) cancelTimer();
     for (const socket of attempts.keys()) if (socket !== keep) socket.destroy();
     attempts.clear();
   };
@@ -79,32 +80,25 @@ export function dialTcp(options: DialOptions): Dial {
     nativeConnect.call(socket, {
       host: candidate.ip,
       port: candidate.port,
-      noDelay: true,
       ...(sameFamily ? { localAddress } : {}),
     });
   };
-  const at = (delayMs: number, act: () => void): void => {
-    const timer = setTimeout(() => {
-      timers.delete(timer);
-      act();
-    }, delayMs);
-    timers.add(timer);
-  };
-
   for (const roundMs of ROUND_MS) {
     for (let index = 0; index < candidates.length; index++) {
       const delayMs = roundMs + index * STAGGER_MS;
       if (delayMs === 0) start(index);
       else if (delayMs < timeoutMs) {
         waiting += 1;
-        at(delayMs, () => {
-          waiting -= 1;
-          start(index);
-          failWhenHopeless();
-        });
+        timers.push(
+          after(delayMs, () => {
+            waiting -= 1;
+            start(index);
+            failWhenHopeless();
+          }),
+        );
       }
     }
   }
-  at(timeoutMs, () => fail('unreachable'));
+  timers.push(after(timeoutMs, () => fail('unreachable')));
   return { cancel: () => stop() };
 }

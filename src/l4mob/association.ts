@@ -6,7 +6,7 @@
 import { equalConstantTime, toHex } from '../core/bytes.ts';
 import type { Random } from '../core/random.ts';
 import type { Instant } from '../core/time.ts';
-import { type AssociationKeys, deriveAssociationKeys, deriveSessionKeys, messageMac } from './key-schedule.ts';
+import { type AssociationKeys, deriveAssociationKeys, deriveSessionKeys, messageMac, type SessionKeys } from './key-schedule.ts';
 import { ASSOCIATION_MAX_OPENS } from './limits.ts';
 import { OpenNumberWindow } from './open-number-window.ts';
 import type { PortPair } from './port-pairs.ts';
@@ -21,6 +21,7 @@ import {
   type Open,
   type Refuse,
   type RefuseCode,
+  type Resume,
 } from './wire/hello.ts';
 import { type DecodedUpdate, encodeUpdate, type Update, type Whereabouts } from './wire/update.ts';
 
@@ -155,6 +156,11 @@ export class Association {
     this.#peer = { stateSequence, sessionPort, addresses: [...addresses] };
     return true;
   }
+}
+
+/** Whether a RESUME was made by who holds the session's key. */
+export function isGenuineResume(keys: SessionKeys, { covered, mac }: Authenticated<Resume>): boolean {
+  return equalConstantTime(messageMac(keys.resume, covered), mac);
 }
 
 /** A REFUSE from a responder that knows nothing of the sender's: no key, hence no MAC. */

@@ -59,6 +59,8 @@ export interface OpenRequest {
   readonly port: number;
   /** The name that the application asked for, for re-resolution after both have moved. */
   readonly host?: string;
+  /** A configured peer's session port: L4_INIT and L4_OFFER go there in-band, and no UDP is needed. */
+  readonly sessionPort?: number;
   readonly localAddress?: string;
   readonly localPort?: number;
 }
@@ -91,6 +93,8 @@ export interface ListenRequest {
   /** The address that the application's listener is bound to, as `server.address()` tells. */
   readonly address: string;
   readonly port: number;
+  /** Whether sessions from that address are allowed; all are where it is left out. */
+  accepts?(ip: string): boolean;
   /** Takes over a new session's stream; it sets `stream.owner`, or calls `stream.reset()` to turn it away. */
   onSession(stream: MobileStream): void;
 }
@@ -116,6 +120,22 @@ export interface SessionInfo {
   readonly unacknowledged: number;
 }
 
+export type SessionLifeEventName = 'open' | 'move' | 'suspend' | 'resume' | 'close';
+
+/** A turn in a session's life, for diagnostics: what `diagnostics_channel` and the event log publish. */
+export interface SessionLifeEvent {
+  readonly name: SessionLifeEventName;
+  readonly session: string;
+  readonly role: 'initiator' | 'responder';
+  /** The path taken from now on; at 'suspend' and 'close' the last one. */
+  readonly local: TransportAddress;
+  readonly remote: TransportAddress;
+  /** 'resume': how long no path worked, in milliseconds. */
+  readonly gapMs?: number;
+  /** 'close': why, where it was not in order. */
+  readonly error?: string;
+}
+
 /** The process's one mobility endpoint, as the socket layer uses it. */
 export interface MobilityEndpoint {
   /** Synchronous and cheap: decides whether a connect has to wait for anything. */
@@ -125,6 +145,8 @@ export interface MobilityEndpoint {
   open(request: OpenRequest, handlers: OpenHandlers): PendingOpen;
   listen(request: ListenRequest): ListenHandle;
   sessions(): SessionInfo[];
+  /** The application wants to bind this UDP port itself: a companion socket of ours on it makes way at once. */
+  yieldUdpPort(port: number): void;
   /** Ends every session with a reset and frees all ports. */
   close(): void;
 }

@@ -1,0 +1,342 @@
+/**
+ * Acceptor: the responder's half of an endpoint. It keeps the application's listeners, answers L4_INIT for them on
+ * companion UDP ports, and takes subflows: OPEN makes a session, RESUME brings one back.
+ */
+import type { Socket } from 'node:net';
+import { canonicalAddress, isLoopback, type TransportAddress } from '../../core/address.ts';
+import { WireError } from '../../core/errors.ts';
+import { after, monotonicNow } from '../../host/clock.ts';
+import { osRandom } from '../../host/random.ts';
+import { openUdpPort, type UdpPort } from '../../host/udp-port.ts';
+import { type Association, isGenuineResume, refuseUnknown } from '../association.ts';
+import type { Group } from '../key-agreement.ts';
+import { MAX_PORT_CANDIDATES, MAX_SESSIONS, MAX_TOMBSTONES, type StreamLimits, TOMBSTONE_MS } from '../limits.ts';
+import { type PortPair, PortPairTable, portPairKey, portPairText } from '../port-pairs.ts';
+import { type OfferedService, Responder } from '../responder.ts';
+import { type SessionIdentity, StreamSession } from '../stream-session.ts';
+import type { Suite } from '../suite.ts';
+import { type Authenticated, decodeOpen, decodeResume, HELLO_TYPE, type Open, type RefuseCode } from '../wire/hello.ts';
+import { decodeInit, TRANSPORT } from '../wire/init.ts';
+import { SIGNAL_TYPE, signalTypeOf } from '../wire/signal-header.ts';
+import type { ListenHandle, ListenRequest } from './mobile-stream.ts';
+import type { Peer } from './peer.ts';
+import { SessionPort } from './session-port.ts';
+import { type DriverHost, StreamDriver } from './stream-driver.ts';
+
+export interface AcceptorHost extends DriverHost {
+  /** Addresses that a responder bound to `address` may name. */
+  ownAddresses(address: string): readonly string[];
+  handleUpdate(bytes: Uint8Array, from: TransportAddress): void;
+  /** The peer of an association that just got a session. */
+  peerOf(association: Association, port: SessionPort): Peer;
+  warn(message: string): void;
+}
+
+export interface AcceptorOptions {
+  readonly groups: readonly Group[];
+  readonly suites: readonly Suite[];
+  readonly limits: StreamLimits;
+  /** First and last session port to try; 0 for any. */
+  readonly sessionPorts: readonly [number, number];
+}
+
+/** Hellos and sessions turned away, by reason. */
+export interface AcceptorCounters {
+  malformedHellos: number;
+  forgedHellos: number;
+  staleHellos: number;
+  replayedOpens: number;
+  refusedOpens: number;
+}
+
+interface AcceptedSession {
+  readonly driver: StreamDriver;
+  readonly association: Association;
+  readonly identity: SessionIdentity;
+  readonly openNumber: number;
+}
+
+interface Listener {
+  readonly request: ListenRequest;
+  readonly sessionPort: SessionPort;
+  companion: UdpPort | undefined;
+}
+
+export class Acceptor {
+  readonly #options: AcceptorOptions;
+  readonly #host: AcceptorHost;
+  readonly #portPairs: PortPairTable = new PortPairTable();
+  readonly #responder: Responder;
+  readonly #sessionPorts = new Map<string, SessionPort>();
+  readonly #listeners = new Set<Listener>();
+  readonly #sessions = new Map<number, AcceptedSession>();
+  /** Keys of ended sessions, oldest first. */
+  readonly #tombstones = new Set<number>();
+  readonly counters: AcceptorCounters = {
+    malformedHellos: 0,
+    forgedHellos: 0,
+    staleHellos: 0,
+    replayedOpens: 0,
+    refusedOpens: 0,
+  };
+
+  constructor(options: AcceptorOptions, host: AcceptorHost) {
+    this.#options = options;
+    this.#host = host;
+    const { groups, suites } = options;
+    this.#responder = new Responder({
+      random: osRandom,
+      now: monotonicNow(),
+      groups,
+      suites,
+      portPairs: this.#portPairs,
+    });
+  }
+
+  get responder(): Responder {
+    return this.#responder;
+  }
+
+  // ---- listeners ---------------------------------------------------------------------------------------------------
+
+  listen(request: ListenRequest): ListenHandle {
+    const sessionPort = this.#sessionPortFor(request.address);
+    const listener: Listener = { request, sessionPort, companion: undefined };
+    sessionPort.listeners.set(request.port, request);
+    listener.companion = openUdpPort({
+      address: request.address,
+      port: request.port,
+      onDatagram: (bytes, from) => {
+        if (signalTypeOf(bytes) !== SIGNAL_TYPE.init) return;
+        this.#responder.handleTimeout(monotonicNow());
+        const answer = this.#answerInit(bytes, from, sessionPort, request);
+        if (answer !== undefined) listener.companion?.send(answer, from);
+      },
+      onError: (error) => {
+        this.#host.warn(`UDP port ${request.port} is taken, so new peers won't find this listener: ${error.message}`);
+      },
+    });
+    this.#listeners.add(listener);
+    return {
+      close: () => {
+        listener.companion?.close();
+        this.#listeners.delete(listener);
+        if (sessionPort.listeners.get(request.port) === request) sessionPort.listeners.delete(request.port);
+      },
+    };
+  }
+
+  yieldUdpPort(port: number): void {
+    for (const listener of this.#listeners) {
+      if (listener.request.port !== port) continue;
+      listener.companion?.close();
+      listener.companion = undefined;
+    }
+  }
+
+  signal(port: number, bytes: Uint8Array, to: TransportAddress): void {
+    for (const sessionPort of this.#sessionPorts.values()) {
+      if (sessionPort.port === port) return sessionPort.send(bytes, to);
+    }
+  }
+
+  close(): void {
+    for (const listener of this.#listeners) listener.companion?.close();
+    for (const port of this.#sessionPorts.values()) port.close();
+    this.#listeners.clear();
+    this.#sessionPorts.clear();
+  }
+
+  #sessionPortFor(address: string): SessionPort {
+    const existing = this.#sessionPorts.get(address);
+    if (existing !== undefined) return existing;
+    const [first, last] = this.#options.sessionPorts;
+    const open = (number: number): SessionPort => {
+      const host = {
+        handleInBandInit: (port: SessionPort, bytes: Uint8Array, from: TransportAddress) =>
+          this.#answerInBandInit(port, bytes, from),
+        handleHello: (port: SessionPort, socket: Socket, hello: Buffer, rest: Buffer) =>
+          this.#handleHello(port, socket, hello, rest),
+        handleSignal: (bytes: Uint8Array, from: TransportAddress) => this.#host.handleUpdate(bytes, from),
+        malformedHello: () => {
+          this.counters.malformedHellos += 1;
+        },
+      };
+      const port = new SessionPort(address, number, host, (error) => {
+        const code = (error as NodeJS.ErrnoException).code;
+        if (code === 'EADDRINUSE' && number < last) {
+          const next = open(number + 1);
+          for (const [own, request] of port.listeners) next.listeners.set(own, request);
+          this.#sessionPorts.set(address, next);
+        } else this.#host.warn(`no session port on ${address}: ${error.message}`);
+      });
+      return port;
+    };
+    const port = open(first);
+    this.#sessionPorts.set(address, port);
+    return port;
+  }
+
+  // ---- L4_INIT -----------------------------------------------------------------------------------------------------
+
+  #answerInit(
+    bytes: Uint8Array,
+    from: TransportAddress,
+    via: SessionPort,
+    request: ListenRequest,
+  ): Uint8Array | undefined {
+    const port = this.#sessionPorts.get(via.address) ?? via;
+    if (port.port === 0) return undefined;
+    const allowed = request.accepts?.(from.ip) ?? true;
+    const service: OfferedService = {
+      sessionPort: port.port,
+      addresses: isLoopback(from.ip) ? [] : this.#host.ownAddresses(request.address),
+      ...(allowed ? {} : { refusal: 'policy' as const }),
+    };
+    return this.#responder.handleInit(monotonicNow(), bytes, from, service);
+  }
+
+  #answerInBandInit(port: SessionPort, bytes: Uint8Array, from: TransportAddress): Uint8Array | undefined {
+    const init = decodeInit(bytes);
+    const request = port.listeners.get(init.responderPort);
+    if (request === undefined || init.transport !== TRANSPORT.tcp) throw new WireError('in-band: no such listener');
+    return this.#answerInit(bytes, from, port, request);
+  }
+
+  // ---- hellos ------------------------------------------------------------------------------------------------------
+
+  #handleHello(port: SessionPort, socket: Socket, hello: Buffer, rest: Buffer): void {
+    socket.on('error', () => socket.destroy());
+    if (hello[0] === HELLO_TYPE.open) this.#handleOpen(port, socket, decodeOpen(hello), rest);
+    else if (hello[0] === HELLO_TYPE.resume) this.#handleResume(socket, hello, rest);
+    else throw new WireError('hello: REFUSE to a responder');
+  }
+
+  #handleOpen(port: SessionPort, socket: Socket, open: Authenticated<Open>, rest: Buffer): void {
+    const { message, mac } = open;
+    const association = this.#responder.association(message.associationId);
+    if (association === undefined) return turnAway(socket, refuseUnknown());
+    const identity = association.identify(open);
+    if (identity === undefined) {
+      this.counters.forgedHellos += 1;
+      socket.destroy();
+      return;
+    }
+    this.#responder.confirm(association);
+    const refuse = (code: RefuseCode, ports: readonly number[] = []): void => {
+      this.counters.refusedOpens += 1;
+      turnAway(socket, association.refuse(code, ports, mac));
+    };
+    const { portPair } = message;
+    const running = this.#sessions.get(portPairKey(portPair));
+    const hello = {
+      kind: 'open',
+      receiveOffset: 0,
+      stateSequence: message.stateSequence,
+      window: message.window,
+    } as const;
+    if (running?.association === association && running.openNumber === message.openNumber) {
+      if (running.driver.attachAccepted(socket, hello, rest)) return;
+      this.counters.staleHellos += 1;
+      return refuse('stale');
+    }
+    if (running !== undefined) return refuse('port-pair', this.#freePorts(portPair));
+    const request = port.listeners.get(portPair.responder);
+    if (request === undefined) return refuse('listener-gone');
+    if (request.accepts?.(canonicalAddress(socket.remoteAddress ?? '') ?? '') === false) return refuse('policy');
+    if (this.#sessions.size - this.#tombstones.size >= MAX_SESSIONS) return refuse('limit');
+    if (!association.useOpenNumber(message.openNumber)) {
+      this.counters.replayedOpens += 1;
+      return refuse('stale');
+    }
+    const driver = this.#newSession(port, socket, association, identity, message.openNumber);
+    request.onSession(driver);
+    driver.attachAccepted(socket, hello, rest);
+  }
+
+  #handleResume(socket: Socket, bytes: Buffer, rest: Buffer): void {
+    const resume = decodeResume(bytes);
+    const { message } = resume;
+    const running = this.#sessions.get(portPairKey(message.portPair));
+    if (running === undefined || Buffer.compare(running.association.id, message.associationId) !== 0) {
+      return turnAway(socket, refuseUnknown());
+    }
+    if (!isGenuineResume(running.identity.keys, resume)) {
+      this.counters.forgedHellos += 1;
+      socket.destroy();
+      return;
+    }
+    if (running.driver.attachAccepted(socket, { kind: 'resume', ...message }, rest)) return;
+    this.counters.staleHellos += 1;
+    turnAway(socket, running.association.refuse('stale', [], resume.mac));
+  }
+
+  #newSession(
+    port: SessionPort,
+    socket: Socket,
+    association: Association,
+    identity: SessionIdentity,
+    openNumber: number,
+  ): StreamDriver {
+    const { portPair } = identity;
+    const key = portPairKey(portPair);
+    const session = new StreamSession({
+      role: 'responder',
+      identity,
+      limits: this.#options.limits,
+      now: monotonicNow(),
+    });
+    const peer = this.#host.peerOf(association, port);
+    const driver = new StreamDriver({
+      id: `r-${portPairText(portPair)}`,
+      session,
+      local: { ip: socket.localAddress ?? '', port: portPair.responder },
+      remote: { ip: socket.remoteAddress ?? '', port: portPair.initiator },
+      host: {
+        ...this.#host,
+        peerSilent: (silent) => {
+          peer.probe(() => silent.update((s) => s.handlePeerGone()));
+          peer.announce();
+        },
+        whereabouts: (_, whereabouts) => peer.handleWhereabouts(whereabouts),
+        ended: (ended) => {
+          peer.drivers.delete(ended);
+          this.#entomb(key);
+          this.#host.ended(ended);
+        },
+      },
+    });
+    peer.drivers.add(driver);
+    this.#portPairs.take(portPair);
+    this.#sessions.set(key, { driver, association, identity, openNumber });
+    return driver;
+  }
+
+  /** The session has ended: it answers resumes for a while, then its port pair is free. */
+  #entomb(key: number): void {
+    this.#tombstones.add(key);
+    after(TOMBSTONE_MS, () => this.#bury(key));
+    if (this.#tombstones.size <= MAX_TOMBSTONES) return;
+    for (const oldest of this.#tombstones) {
+      this.#bury(oldest);
+      return;
+    }
+  }
+
+  #bury(key: number): void {
+    const buried = this.#sessions.get(key);
+    if (buried === undefined || !this.#tombstones.delete(key)) return;
+    this.#sessions.delete(key);
+    this.#portPairs.free(buried.identity.portPair);
+  }
+
+  #freePorts({ responder }: PortPair): number[] {
+    return this.#portPairs.candidates(monotonicNow(), osRandom, responder, MAX_PORT_CANDIDATES);
+  }
+}
+
+function turnAway(socket: Socket, refusal: Uint8Array): void {
+  socket.resume();
+  socket.end(refusal);
+  after(1000, () => socket.destroy());
+}

@@ -1,0 +1,270 @@
+/**
+ * Endpoint: a process's one place where sessions begin, arrive and live on. It ties the initiator's half (opener), the
+ * responder's half (acceptor), the peers of all associations, and the watch over this host's addresses.
+ */
+import { isLinkLocal, isLoopback, isUnspecified, type TransportAddress } from '../../core/address.ts';
+import { WireError } from '../../core/errors.ts';
+import { type AddressChange, type AddressWatch, openAddressWatch } from '../../host/address-watch.ts';
+import { openUdpPort, type UdpPort } from '../../host/udp-port.ts';
+import type { Association } from '../association.ts';
+import { GROUPS, type Group } from '../key-agreement.ts';
+import { DEFAULT_STREAM_LIMITS, MAX_ADDRESSES, type StreamLimits } from '../limits.ts';
+import type { ResponderCounters } from '../responder.ts';
+import { SUITES, type Suite } from '../suite.ts';
+import { SIGNAL_TYPE, signalTypeOf } from '../wire/signal-header.ts';
+import { decodeUpdate, encodeWhereabouts, type Whereabouts } from '../wire/update.ts';
+import { Acceptor, type AcceptorCounters } from './acceptor.ts';
+import type {
+  ListenHandle,
+  ListenRequest,
+  MobilityEndpoint,
+  OpenHandlers,
+  OpenRequest,
+  PendingOpen,
+  SessionInfo,
+  SessionLifeEvent,
+  Verdict,
+} from './mobile-stream.ts';
+import { Opener } from './opener.ts';
+import { Peer, type PeerHost } from './peer.ts';
+import type { StreamDriver } from './stream-driver.ts';
+
+export interface EndpointOptions {
+  readonly groups?: readonly Group[];
+  readonly suites?: readonly Suite[];
+  readonly limits?: Partial<StreamLimits>;
+  /** First and last session port to try; 0 (the default) for any. */
+  readonly sessionPorts?: readonly [number, number];
+  onLife?(event: SessionLifeEvent): void;
+  /** Something doesn't work as it should but nothing breaks: for logs. */
+  onWarning?(message: string): void;
+}
+
+export interface EndpointCounters extends AcceptorCounters, ResponderCounters {
+  forgedUpdates: number;
+  badRecords: number;
+}
+
+export class Endpoint implements MobilityEndpoint {
+  readonly #options: EndpointOptions;
+  readonly #opener: Opener;
+  readonly #acceptor: Acceptor;
+  readonly #drivers = new Set<StreamDriver>();
+  /** By association id. */
+  readonly #peers = new Map<string, Peer>();
+  #watch: AddressWatch | undefined;
+  /** Rises with each change of our addresses. */
+  #stateSequence = 1;
+  /** Where answers to an initiator's signalling arrive. */
+  #signalPort: UdpPort | undefined;
+  #forgedUpdates = 0;
+  #badRecordsOfEnded = 0;
+
+  constructor(options: EndpointOptions = {}) {
+    this.#options = options;
+    const groups = options.groups ?? GROUPS;
+    const suites = options.suites ?? SUITES;
+    const limits = { ...DEFAULT_STREAM_LIMITS, ...options.limits };
+    const driverHost = {
+      dial: () => {},
+      refused: () => {},
+      peerSilent: () => {},
+      whereabouts: () => {},
+      ended: (driver: StreamDriver) => this.#ended(driver),
+      life: (event: SessionLifeEvent) => this.#options.onLife?.(event),
+    };
+    this.#opener = new Opener(
+      { groups, suites, limits },
+      {
+        ...driverHost,
+        peerOf: (association, contactIp) => this.#peer(association, contactIp, 0),
+        forgetPeer: (peer) => this.#forgetPeer(peer),
+      },
+    );
+    this.#acceptor = new Acceptor(
+      { groups, suites, limits, sessionPorts: options.sessionPorts ?? [0, 0] },
+      {
+        ...driverHost,
+        ownAddresses: (bound) => this.#ownAddresses(bound),
+        handleUpdate: (bytes, from) => this.#handleUpdate(bytes, from),
+        peerOf: (association, port) => this.#peer(association, undefined, port.port, port.address),
+        warn: (message) => options.onWarning?.(message),
+      },
+    );
+  }
+
+  // ---- MobilityEndpoint ----------------------------------------------------------------------------------------------
+
+  verdict(address: string, port: number): Verdict {
+    return this.#opener.verdict(address, port);
+  }
+
+  rememberPlain(address: string, port: number): void {
+    this.#opener.rememberPlain(address, port);
+  }
+
+  open(request: OpenRequest, handlers: OpenHandlers): PendingOpen {
+    return this.#opener.open(request, {
+      ...handlers,
+      onOffer: () => handlers.onOffer(),
+      onPlain: (reason) => handlers.onPlain(reason),
+      onOpen: (stream) => {
+        this.#started(stream as StreamDriver);
+        handlers.onOpen(stream);
+      },
+    });
+  }
+
+  listen(request: ListenRequest): ListenHandle {
+    return this.#acceptor.listen({
+      address: request.address,
+      port: request.port,
+      accepts: (ip) => request.accepts?.(ip) ?? true,
+      onSession: (stream) => {
+        this.#started(stream as StreamDriver);
+        request.onSession(stream);
+      },
+    });
+  }
+
+  sessions(): SessionInfo[] {
+    return [...this.#drivers].map((driver) => driver.info);
+  }
+
+  yieldUdpPort(port: number): void {
+    this.#acceptor.yieldUdpPort(port);
+  }
+
+  close(): void {
+    for (const driver of [...this.#drivers]) driver.reset();
+    for (const peer of this.#peers.values()) peer.close();
+    this.#acceptor.close();
+    this.#signalPort?.close();
+    this.#watch?.close();
+    this.#watch = undefined;
+  }
+
+  /** What was turned away, for those who look: attacks, accidents and strangers. */
+  counters(): EndpointCounters {
+    let badRecords = this.#badRecordsOfEnded;
+    for (const driver of this.#drivers) badRecords += driver.session.badRecords;
+    return {
+      ...this.#acceptor.counters,
+      ...this.#acceptor.responder.counters,
+      forgedUpdates: this.#forgedUpdates,
+      badRecords,
+    };
+  }
+
+  // ---- sessions ------------------------------------------------------------------------------------------------------
+
+  #started(driver: StreamDriver): void {
+    this.#drivers.add(driver);
+    this.#openWatch();
+    const path = driver.path ?? { local: driver.local, remote: driver.remote };
+    this.#options.onLife?.({ name: 'open', session: driver.id, role: driver.session.role, ...path });
+    const peer = this.#peerOf(driver);
+    if (driver.session.role === 'initiator' && peer?.drivers.size === 1 && !isLoopback(path.remote.ip)) {
+      this.#makeKnown(peer);
+    }
+  }
+
+  #ended(driver: StreamDriver): void {
+    this.#drivers.delete(driver);
+    this.#badRecordsOfEnded += driver.session.badRecords;
+  }
+
+  #peerOf(driver: StreamDriver): Peer | undefined {
+    for (const peer of this.#peers.values()) if (peer.drivers.has(driver)) return peer;
+    return undefined;
+  }
+
+  // ---- peers ---------------------------------------------------------------------------------------------------------
+
+  #peer(association: Association, contactIp: string | undefined, viaPort: number, bound = '::'): Peer {
+    const known = this.#peers.get(association.idText);
+    if (known !== undefined) return known;
+    const host: PeerHost = {
+      whereabouts: () => this.#whereabouts(association, viaPort, bound),
+      sendSignal: (_, bytes, to) => this.#sendSignal(association, viaPort, bytes, to),
+      peerMoved: (peer) => {
+        for (const driver of peer.drivers) driver.update((session, now) => session.handleNetworkChange(now));
+      },
+    };
+    const peer = new Peer(association, contactIp, viaPort, host);
+    this.#peers.set(association.idText, peer);
+    return peer;
+  }
+
+  #forgetPeer(peer: Peer): void {
+    if (peer.drivers.size > 0) return;
+    peer.close();
+    this.#peers.delete(peer.association.idText);
+  }
+
+  #whereabouts(association: Association, viaPort: number, bound: string): Whereabouts {
+    const sessionPort = association.role === 'responder' ? viaPort : (this.#signalPort?.port ?? 0);
+    return { stateSequence: this.#stateSequence, sessionPort, addresses: this.#ownAddresses(bound) };
+  }
+
+  #sendSignal(association: Association, viaPort: number, bytes: Uint8Array, to: TransportAddress): void {
+    if (association.role === 'responder') this.#acceptor.signal(viaPort, bytes, to);
+    else this.#openSignalPort().send(bytes, to);
+  }
+
+  /** In-band and by UDP, so that the peer finds us both behind a NAT and without one. */
+  #makeKnown(peer: Peer): void {
+    this.#openSignalPort();
+    const whereabouts = encodeWhereabouts(this.#whereabouts(peer.association, peer.viaPort, '::'));
+    for (const driver of peer.drivers) {
+      driver.update((session) => session.announce(whereabouts));
+      break;
+    }
+    peer.announce();
+  }
+
+  #openSignalPort(): UdpPort {
+    this.#signalPort ??= openUdpPort({
+      address: '::',
+      port: 0,
+      onDatagram: (bytes, from) => this.#handleUpdate(bytes, from),
+    });
+    return this.#signalPort;
+  }
+
+  #handleUpdate(bytes: Uint8Array, from: TransportAddress): void {
+    if (signalTypeOf(bytes) !== SIGNAL_TYPE.update) return;
+    try {
+      const decoded = decodeUpdate(bytes);
+      const peer = this.#peers.get(Buffer.from(decoded.update.associationId).toString('hex'));
+      if (peer?.handleUpdate(decoded, from) === true) return;
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+    }
+    this.#forgedUpdates += 1;
+  }
+
+  // ---- our own addresses ---------------------------------------------------------------------------------------------
+
+  #openWatch(): void {
+    if (this.#watch !== undefined) return;
+    this.#watch = openAddressWatch();
+    this.#watch.subscribe((change) => this.#addressesChanged(change));
+  }
+
+  #addressesChanged(change: AddressChange): void {
+    const lost = new Set(change.removed.map(({ ip }) => ip));
+    const moved = change.added.length > 0 || change.removed.length > 0;
+    if (moved) this.#stateSequence += 1;
+    for (const driver of [...this.#drivers]) driver.networkChanged(lost);
+    for (const peer of this.#peers.values()) if (moved && peer.drivers.size > 0) this.#makeKnown(peer);
+  }
+
+  /** Those that a peer could use: for a listener on one address that one, else all but loopback and link-local. */
+  #ownAddresses(bound: string): string[] {
+    if (!isUnspecified(bound)) return isLoopback(bound) ? [] : [bound];
+    this.#openWatch();
+    const usable = (this.#watch?.addresses() ?? []).filter(({ ip, scope }) => scope === 'global' && !isLinkLocal(ip));
+    return usable.map(({ ip }) => ip).slice(0, MAX_ADDRESSES);
+  }
+}

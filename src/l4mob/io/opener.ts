@@ -1,0 +1,308 @@
+/**
+ * Opener: the initiator's half of an endpoint. A first contact asks by L4_INIT and connects to the session port that
+ * L4_OFFER names; a later contact with the same process connects at once. It also dials for sessions that lost their
+ * subflow, and finds a way on when an OPEN was refused.
+ */
+import type { Socket } from 'node:net';
+import { formatTransportAddress } from '../../core/address.ts';
+import { monotonicNow } from '../../host/clock.ts';
+import { osRandom } from '../../host/random.ts';
+import { type Dial, dialTcp } from '../../host/tcp-dialer.ts';
+import type { Association } from '../association.ts';
+import { InitiatorHandshake } from '../initiator-handshake.ts';
+import type { Group } from '../key-agreement.ts';
+import { MAX_ASSOCIATIONS, MAX_PORT_CANDIDATES, MAX_SESSIONS, type StreamLimits } from '../limits.ts';
+import { type PortPair, PortPairTable, portPairText } from '../port-pairs.ts';
+import { StreamSession } from '../stream-session.ts';
+import type { Suite } from '../suite.ts';
+import type { Refuse } from '../wire/hello.ts';
+import { TRANSPORT } from '../wire/init.ts';
+import { type Agreement, type RunningHandshake, runInBandHandshake, runUdpHandshake } from './handshake-runner.ts';
+import type { OpenHandlers, OpenRequest, PendingOpen, PlainReason, Verdict } from './mobile-stream.ts';
+import type { Peer } from './peer.ts';
+import { type DriverHost, StreamDriver } from './stream-driver.ts';
+import { VerdictCache } from './verdict-cache.ts';
+
+export interface OpenerHost extends DriverHost {
+  /** A new association: its peer, reached at `contactIp`. */
+  peerOf(association: Association, contactIp: string): Peer;
+  forgetPeer(peer: Peer): void;
+}
+
+export interface OpenerOptions {
+  readonly groups: readonly Group[];
+  readonly suites: readonly Suite[];
+  readonly limits: StreamLimits;
+}
+
+/** The session port of a peer that has just answered: unreachable if it takes longer than this, or 5 round trips. */
+const SESSION_PORT_MS = 250;
+const SESSION_PORT_ROUND_TRIPS = 5;
+/** A dial for a running session; the ladder in the session repeats it. */
+const REDIAL_MS = 3_000;
+
+export class Opener {
+  readonly #options: OpenerOptions;
+  readonly #host: OpenerHost;
+  readonly #portPairs: PortPairTable = new PortPairTable();
+  readonly #verdicts: VerdictCache = new VerdictCache();
+  /** Peers by the destination under which the application reaches them. */
+  readonly #peers = new Map<string, Peer>();
+  readonly #dials = new WeakMap<StreamDriver, Dial>();
+  #sessions = 0;
+
+  constructor(options: OpenerOptions, host: OpenerHost) {
+    this.#options = options;
+    this.#host = host;
+  }
+
+  verdict(ip: string, port: number): Verdict {
+    const destination = formatTransportAddress({ ip, port });
+    if (this.#peers.has(destination)) return 'aware';
+    return this.#verdicts.isPlain(monotonicNow(), destination) ? 'plain' : 'unknown';
+  }
+
+  rememberPlain(ip: string, port: number): void {
+    this.#verdicts.rememberPlain(monotonicNow(), formatTransportAddress({ ip, port }));
+  }
+
+  open(request: OpenRequest, handlers: OpenHandlers): PendingOpen {
+    const opening = new Opening(this, request, handlers);
+    opening.start();
+    return opening;
+  }
+
+  // ---- what an Opening needs -----------------------------------------------------------------------------------------
+
+  knownPeer(request: OpenRequest): Peer | undefined {
+    for (const ip of request.addresses) {
+      const destination = formatTransportAddress({ ip, port: request.port });
+      const peer = this.#peers.get(destination);
+      if (peer?.association.isFresh(monotonicNow()) === true) return peer;
+      this.#peers.delete(destination);
+    }
+    return undefined;
+  }
+
+  remember(request: OpenRequest, agreement: Agreement): Peer {
+    const peer = this.#host.peerOf(agreement.association, agreement.contactIp);
+    const destination = formatTransportAddress({ ip: agreement.contactIp, port: request.port });
+    this.#peers.set(destination, peer);
+    this.#verdicts.forget(destination);
+    if (this.#peers.size > MAX_ASSOCIATIONS) {
+      for (const oldest of this.#peers.keys()) {
+        this.#peers.delete(oldest);
+        break;
+      }
+    }
+    return peer;
+  }
+
+  forget(peer: Peer): void {
+    for (const [destination, known] of this.#peers) if (known === peer) this.#peers.delete(destination);
+    this.#host.forgetPeer(peer);
+  }
+
+  get full(): boolean {
+    return this.#sessions >= MAX_SESSIONS;
+  }
+
+  handshake(
+    request: OpenRequest,
+    onAgreed: (a: Agreement) => void,
+    onFailed: (r: PlainReason) => void,
+  ): RunningHandshake {
+    const { addresses, port, localAddress, sessionPort } = request;
+    const make = (now: number): InitiatorHandshake =>
+      new InitiatorHandshake({
+        random: osRandom,
+        now,
+        transport: TRANSPORT.tcp,
+        responderPort: port,
+        groups: this.#options.groups,
+        suites: this.#options.suites,
+        portCandidates: this.#portPairs.candidates(now, osRandom, port, MAX_PORT_CANDIDATES),
+        isPortFree: (initiator) => this.#portPairs.isFree(monotonicNow(), { initiator, responder: port }),
+      });
+    if (sessionPort === undefined) return runUdpHandshake(addresses, port, localAddress, make, { onAgreed, onFailed });
+    const candidates = addresses.map((ip) => ({ ip, port: sessionPort }));
+    return runInBandHandshake(candidates, REDIAL_MS, make, { onAgreed, onFailed });
+  }
+
+  freePortPair(responder: number): PortPair {
+    const [initiator] = this.#portPairs.candidates(monotonicNow(), osRandom, responder, 1);
+    return { initiator: initiator ?? 0, responder };
+  }
+
+  newSession(peer: Peer, request: OpenRequest, portPair: PortPair, socket: Socket, roundTripMs: number): StreamDriver {
+    this.#portPairs.take(portPair);
+    this.#sessions += 1;
+    const session = new StreamSession({
+      role: 'initiator',
+      identity: peer.association.newSession(osRandom, portPair),
+      limits: this.#options.limits,
+      now: monotonicNow(),
+    });
+    let current = peer;
+    const driver: StreamDriver = new StreamDriver({
+      id: `i-${portPairText(portPair)}`,
+      session,
+      local: { ip: socket.localAddress ?? '', port: portPair.initiator },
+      remote: { ip: request.addresses[0] ?? '', port: request.port },
+      host: {
+        ...this.#host,
+        dial: () => this.#dial(driver, current),
+        refused: (_, refuse) => {
+          this.#recover(driver, request, current, refuse, (next) => {
+            current = next;
+          });
+        },
+        whereabouts: (_, whereabouts) => current.handleWhereabouts(whereabouts),
+        ended: () => {
+          current.drivers.delete(driver);
+          this.#dials.get(driver)?.cancel();
+          this.#portPairs.free(session.portPair);
+          this.#sessions -= 1;
+          this.#host.ended(driver);
+        },
+      },
+    });
+    peer.drivers.add(driver);
+    driver.attachDialed(socket, roundTripMs);
+    return driver;
+  }
+
+  // ---- running sessions ----------------------------------------------------------------------------------------------
+
+  #dial(driver: StreamDriver, peer: Peer): void {
+    this.#dials.get(driver)?.cancel();
+    const candidates = peer.destinations();
+    const dial = dialTcp({
+      candidates,
+      timeoutMs: REDIAL_MS,
+      onConnected: (socket, roundTripMs) => driver.attachDialed(socket, roundTripMs),
+      onFailed: (reason) => driver.dialFailed(reason),
+    });
+    this.#dials.set(driver, dial);
+  }
+
+  /** An OPEN was refused after the application was told that it is connected. */
+  #recover(
+    driver: StreamDriver,
+    request: OpenRequest,
+    peer: Peer,
+    { code, ports }: Refuse,
+    moveTo: (peer: Peer) => void,
+  ): void {
+    const reopen = (next: Peer, portPair: PortPair): void => {
+      peer.drivers.delete(driver);
+      next.drivers.add(driver);
+      moveTo(next);
+      driver.update((session, now) => {
+        this.#portPairs.free(session.portPair);
+        this.#portPairs.take(portPair);
+        session.reopen(now, next.association.newSession(osRandom, portPair));
+      });
+    };
+    if (code === 'port-pair') {
+      const free = ports.find((p) => this.#portPairs.isFree(monotonicNow(), { initiator: p, responder: request.port }));
+      const portPair =
+        free === undefined ? this.freePortPair(request.port) : { initiator: free, responder: request.port };
+      return reopen(peer, portPair);
+    }
+    this.forget(peer);
+    if (code !== 'unknown') return driver.update((session) => session.fail('ECONNREFUSED'));
+    // The process behind the port is another one now; nothing was delivered, so it may have it all.
+    this.handshake(
+      request,
+      (agreement) => {
+        agreement.socket?.destroy();
+        reopen(this.remember(request, agreement), agreement.portPair);
+      },
+      () => driver.update((session) => session.fail('ECONNREFUSED')),
+    );
+  }
+}
+
+class Opening implements PendingOpen {
+  readonly #opener: Opener;
+  readonly #request: OpenRequest;
+  readonly #handlers: OpenHandlers;
+  #done = false;
+  #running: RunningHandshake | Dial | undefined;
+
+  constructor(opener: Opener, request: OpenRequest, handlers: OpenHandlers) {
+    this.#opener = opener;
+    this.#request = request;
+    this.#handlers = handlers;
+  }
+
+  cancel(): void {
+    this.#done = true;
+    this.#running?.cancel();
+  }
+
+  start(): void {
+    if (this.#opener.full) {
+      process.nextTick(() => this.#plain('limit'));
+      return;
+    }
+    const peer = this.#opener.knownPeer(this.#request);
+    if (peer === undefined) this.#firstContact();
+    else this.#laterContact(peer);
+  }
+
+  #laterContact(peer: Peer): void {
+    const portPair = this.#opener.freePortPair(this.#request.port);
+    this.#dial(peer, portPair, SESSION_PORT_MS, () => {
+      this.#opener.forget(peer);
+      this.#firstContact();
+    });
+  }
+
+  #firstContact(): void {
+    this.#running = this.#opener.handshake(
+      this.#request,
+      (agreement) => {
+        if (this.#done) return agreement.socket?.destroy();
+        const peer = this.#opener.remember(this.#request, agreement);
+        this.#handlers.onOffer();
+        if (this.#done) return agreement.socket?.destroy();
+        const { portPair, socket, roundTripMs } = agreement;
+        if (socket !== undefined) return this.#open(peer, portPair, socket, roundTripMs);
+        const timeoutMs = Math.max(SESSION_PORT_MS, SESSION_PORT_ROUND_TRIPS * roundTripMs);
+        this.#dial(peer, portPair, timeoutMs, () => {
+          this.#opener.forget(peer);
+          this.#plain('session-port-unreachable');
+        });
+      },
+      (reason) => this.#plain(reason),
+    );
+  }
+
+  #dial(peer: Peer, portPair: PortPair, timeoutMs: number, onFailed: () => void): void {
+    this.#running = dialTcp({
+      candidates: peer.destinations(),
+      timeoutMs,
+      localAddress: this.#request.localAddress,
+      onConnected: (socket, roundTripMs) => {
+        if (this.#done) socket.destroy();
+        else this.#open(peer, portPair, socket, roundTripMs);
+      },
+      onFailed: () => {
+        if (!this.#done) onFailed();
+      },
+    });
+  }
+
+  #open(peer: Peer, portPair: PortPair, socket: Socket, roundTripMs: number): void {
+    this.#done = true;
+    this.#handlers.onOpen(this.#opener.newSession(peer, this.#request, portPair, socket, roundTripMs));
+  }
+
+  #plain(reason: PlainReason): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#handlers.onPlain(reason);
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * Peer: the other process of one association, with the sessions to it, and the exchange of L4_UPDATEs by which both
+ * sides know where the other is.
+ */
+import { formatTransportAddress, type TransportAddress } from '../../core/address.ts';
+import { Alarm, monotonicNow } from '../../host/clock.ts';
+import { connectUdp } from '../../host/udp-port.ts';
+import type { Association } from '../association.ts';
+import { UpdateExchange } from '../update-exchange.ts';
+import type { DecodedUpdate, Whereabouts } from '../wire/update.ts';
+import type { StreamDriver } from './stream-driver.ts';
+
+export interface PeerHost {
+  /** Where we are, as this peer may know it. */
+  whereabouts(peer: Peer): Whereabouts;
+  /** Sends from the port at which this peer's answers arrive. */
+  sendSignal(peer: Peer, bytes: Uint8Array, to: TransportAddress): void;
+  /** The peer is somewhere else now. */
+  peerMoved(peer: Peer): void;
+}
+
+/** How long an unreachable answer to a probe may take before the probe is given up. */
+const PROBE_MS = 3_000;
+
+export class Peer {
+  readonly association: Association;
+  /** Where it was first reached: always worth a try. Empty for peers that reached us. */
+  readonly contactIp: string | undefined;
+  readonly drivers: Set<StreamDriver> = new Set();
+  /** Responder: the session port that the peer uses, whose UDP side answers it. */
+  readonly viaPort: number;
+  readonly #host: PeerHost;
+  readonly #exchange: UpdateExchange = new UpdateExchange();
+  readonly #alarm: Alarm;
+  /** Source of the newest genuine L4_UPDATE: reaches a peer behind a NAT. */
+  #observed: TransportAddress | undefined;
+  #packetNumber = 0;
+
+  constructor(association: Association, contactIp: string | undefined, viaPort: number, host: PeerHost) {
+    this.association = association;
+    this.contactIp = contactIp;
+    this.viaPort = viaPort;
+    this.#host = host;
+    this.#alarm = new Alarm((now) => this.#run(now));
+    this.#alarm.unref();
+  }
+
+  /** Where its session port may be reached, the likeliest first. */
+  destinations(): TransportAddress[] {
+    const { addresses, sessionPort, stateSequence } = this.association.peer;
+    if (sessionPort === 0) return [];
+    // Before the peer has moved, the address that answered us is the surest; NAT may hide it from the peer itself.
+    const ips = stateSequence === 0 ? [this.contactIp, ...addresses] : [...addresses, this.contactIp];
+    return [...new Set(ips)].filter((ip) => ip !== undefined).map((ip) => ({ ip, port: sessionPort }));
+  }
+
+  /** We are somewhere else, or have to make ourselves known: tell until answered. */
+  announce(): void {
+    this.#exchange.start(monotonicNow(), this.#packetNumber + 1);
+    this.#run(monotonicNow());
+  }
+
+  /** A signal for this association came. Returns false where it is not genuine. */
+  handleUpdate(decoded: DecodedUpdate, from: TransportAddress): boolean {
+    if (!this.association.accepts(decoded)) return false;
+    this.#observed = from;
+    const { update } = decoded;
+    if (update.answersPacketNumber !== undefined) this.#exchange.answered(update.answersPacketNumber);
+    if (this.association.learnWhereabouts(update)) this.#host.peerMoved(this);
+    if (update.answerWanted) this.#host.sendSignal(this, this.#encode(false, update.packetNumber), from);
+    this.#alarm.set(this.#exchange.pollTimeout());
+    return true;
+  }
+
+  /** An ADDRESSES record came on one of its sessions. */
+  handleWhereabouts(whereabouts: Whereabouts): void {
+    if (this.association.learnWhereabouts(whereabouts)) this.#host.peerMoved(this);
+  }
+
+  /**
+   * Asks whether the peer is still there, from a socket of its own that hears ICMP: `onRefused` when its host answers
+   * that nobody has the port any more.
+   */
+  probe(onRefused: () => void): void {
+    for (const to of this.#signalDestinations()) {
+      const udp = connectUdp({
+        remote: to,
+        onDatagram: () => udp.close(),
+        onUnreachable: (error) => {
+          if (error.code === 'ECONNREFUSED') onRefused();
+        },
+      });
+      udp.send(this.#encode(true));
+      const giveUp = new Alarm(() => udp.close());
+      giveUp.unref();
+      giveUp.set(monotonicNow() + PROBE_MS);
+    }
+  }
+
+  close(): void {
+    this.#exchange.stop();
+    this.#alarm.set(undefined);
+  }
+
+  #run(now: number): void {
+    if (this.#exchange.takeDue(now)) {
+      if (this.drivers.size === 0) this.#exchange.stop();
+      for (const to of this.#signalDestinations()) this.#host.sendSignal(this, this.#encode(true), to);
+    }
+    this.#alarm.set(this.#exchange.pollTimeout());
+  }
+
+  #encode(answerWanted: boolean, answers?: number): Uint8Array {
+    this.#packetNumber += 1;
+    return this.association.encodeUpdate(this.#host.whereabouts(this), answerWanted, answers);
+  }
+
+  #signalDestinations(): TransportAddress[] {
+    const all = this.destinations();
+    if (this.#observed !== undefined) all.push(this.#observed);
+    return [...new Map(all.map((to) => [formatTransportAddress(to), to])).values()];
+  }
+}

@@ -1,0 +1,22 @@
+/**
+ * Errors as applications know them from node: code, errno and syscall of the kernel's TCP.
+ */
+import { constants } from 'node:os';
+import type { SessionErrorCode } from '../stream-session.ts';
+
+const CODES = {
+  ECONNRESET: 'ECONNRESET',
+  ETIMEDOUT: 'ETIMEDOUT',
+  ECONNREFUSED: 'ECONNREFUSED',
+  EPIPE: 'EPIPE',
+} as const;
+
+/** A peer that breaks the protocol looks to the application like one that reset the connection. */
+export function sessionError(code: SessionErrorCode | 'EPIPE', syscall: 'read' | 'write'): NodeJS.ErrnoException {
+  const known = code === 'EPROTO' ? 'ECONNRESET' : CODES[code];
+  const error: NodeJS.ErrnoException = new Error(`${syscall} ${known}`);
+  error.errno = -constants.errno[known];
+  error.code = known;
+  error.syscall = syscall;
+  return error;
+}

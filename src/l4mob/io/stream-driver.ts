@@ -1,0 +1,426 @@
+/**
+ * Stream driver: one {@link StreamSession} on real sockets, as a {@link MobileStream}. After every input it drains
+ * transmits, events and data, then re-arms its one alarm. Where new subflows come from is the endpoint's business.
+ */
+import type { Socket } from 'node:net';
+import type { TransportAddress } from '../../core/address.ts';
+import type { Instant } from '../../core/time.ts';
+import { Alarm, monotonicNow } from '../../host/clock.ts';
+import type {
+  SessionErrorCode,
+  SessionEvent,
+  StreamSession,
+  SubflowEnd,
+  Transmit,
+  VerifiedHello,
+} from '../stream-session.ts';
+import type { Refuse } from '../wire/hello.ts';
+import type { Whereabouts } from '../wire/update.ts';
+import type {
+  MobileStream,
+  PathInfo,
+  SessionInfo,
+  SessionLifeEvent,
+  SessionLifeEventName,
+  StreamOwner,
+} from './mobile-stream.ts';
+import { sessionError } from './session-error.ts';
+
+/** What the endpoint does for a driver. */
+export interface DriverHost {
+  /** Initiator: connect to the peer, then `attachDialed` or `dialFailed`. A dial under way is replaced. */
+  dial(driver: StreamDriver): void;
+  refused(driver: StreamDriver, refuse: Refuse): void;
+  peerSilent(driver: StreamDriver): void;
+  whereabouts(driver: StreamDriver, whereabouts: Whereabouts): void;
+  ended(driver: StreamDriver): void;
+  life(event: SessionLifeEvent): void;
+}
+
+export interface StreamDriverInit {
+  readonly id: string;
+  readonly session: StreamSession;
+  readonly local: TransportAddress;
+  readonly remote: TransportAddress;
+  readonly host: DriverHost;
+}
+
+type WriteCallback = (error?: Error | null) => void;
+
+interface SubflowSocket {
+  readonly id: number;
+  readonly socket: Socket;
+  readonly path: PathInfo;
+}
+
+const LOST_ERRORS: ReadonlySet<string> = new Set([
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENETDOWN',
+  'EADDRNOTAVAIL',
+]);
+
+export class StreamDriver implements MobileStream {
+  readonly id: string;
+  readonly local: TransportAddress;
+  readonly remote: TransportAddress;
+  readonly session: StreamSession;
+  owner: StreamOwner | undefined;
+  readonly #host: DriverHost;
+  readonly #alarm: Alarm;
+  readonly #subflows = new Map<number, SubflowSocket>();
+  #lastPath: PathInfo | undefined;
+  #lastSubflowId = 0;
+  #writeCallbacks: WriteCallback[] = [];
+  #wantsData = false;
+  #endTold = false;
+  #ended = false;
+  #endError: SessionErrorCode | undefined;
+  #closeTold = false;
+  #ownerGone = false;
+  #referenced = true;
+  #pumping = false;
+  #pumpScheduled = false;
+  #holder: 'none' | 'socket' | 'alarm' | undefined;
+
+  constructor({ id, session, local, remote, host }: StreamDriverInit) {
+    this.id = id;
+    this.session = session;
+    this.local = local;
+    this.remote = remote;
+    this.#host = host;
+    this.#alarm = new Alarm((now) => {
+      this.session.handleTimeout(now);
+      this.#pump(now);
+    });
+  }
+
+  // ---- MobileStream ------------------------------------------------------------------------------------------------
+
+  get path(): PathInfo | undefined {
+    const { currentSubflow } = this.session;
+    return currentSubflow === undefined ? undefined : this.#subflows.get(currentSubflow)?.path;
+  }
+
+  get moves(): number {
+    return this.session.moves;
+  }
+
+  write(chunks: readonly Uint8Array[], callback: WriteCallback): void {
+    if (this.#ended) return callback(sessionError(this.#endError ?? 'EPIPE', 'write'));
+    const { session } = this;
+    session.write(chunks);
+    this.#transmit(monotonicNow());
+    if (session.state === 'ended') this.#schedulePump();
+    if (session.hasRoom && this.#writeCallbacks.length === 0) callback();
+    else this.#writeCallbacks.push(callback);
+    this.#settle();
+  }
+
+  end(callback: WriteCallback): void {
+    if (!this.#ended) {
+      this.session.end();
+      this.#transmit(monotonicNow());
+      this.#settle();
+    }
+    callback();
+  }
+
+  read(): void {
+    if (this.#wantsData) return;
+    this.#wantsData = true;
+    if (!this.#pumping) this.#schedulePump();
+  }
+
+  close(): void {
+    this.#leave();
+    this.session.close(monotonicNow());
+    this.#schedulePump();
+  }
+
+  reset(): void {
+    this.#leave();
+    this.session.reset(monotonicNow());
+    this.#schedulePump();
+  }
+
+  ref(): void {
+    this.#referenced = true;
+    this.#applyReference();
+  }
+
+  unref(): void {
+    this.#referenced = false;
+    this.#applyReference();
+  }
+
+  // ---- the endpoint's side -----------------------------------------------------------------------------------------
+
+  get info(): SessionInfo {
+    const { session } = this;
+    const { state } = session;
+    return {
+      id: this.id,
+      role: session.role,
+      state: state === 'ended' ? 'closing' : state,
+      local: this.local,
+      remote: this.remote,
+      path: this.path,
+      suite: session.suite.name,
+      moves: session.moves,
+      bytesSent: session.bytesSent,
+      bytesReceived: session.bytesReceived,
+      unacknowledged: session.unacknowledged,
+    };
+  }
+
+  attachDialed(socket: Socket, roundTripMs: number): void {
+    const now = monotonicNow();
+    const id = this.#adopt(socket);
+    this.session.attachDialed(now, id, roundTripMs);
+    this.#pump(now);
+  }
+
+  /** `rest`: bytes that came behind the hello. Returns false for an old hello; then the socket is left alone. */
+  attachAccepted(socket: Socket, hello: VerifiedHello, rest: Buffer): boolean {
+    const now = monotonicNow();
+    if (!this.session.attachAccepted(now, this.#lastSubflowId + 1, hello)) return false;
+    const id = this.#adopt(socket);
+    if (rest.length > 0) this.session.handleBytes(now, id, rest);
+    this.#pump(now);
+    return true;
+  }
+
+  dialFailed(failure: 'refused' | 'unreachable'): void {
+    const now = monotonicNow();
+    this.session.handleDialFailure(now, failure);
+    this.#pump(now);
+  }
+
+  /** The local addresses in `lost` are gone; something else may have changed too. */
+  networkChanged(lost: ReadonlySet<string>): void {
+    const now = monotonicNow();
+    for (const { id, socket, path } of [...this.#subflows.values()]) {
+      if (!lost.has(path.local.ip)) continue;
+      this.#drop(id);
+      socket.destroy();
+      this.session.handleSubflowEnd(now, id, 'lost');
+    }
+    this.session.handleNetworkChange(now);
+    this.#pump(now);
+  }
+
+  /** Does something with the session, then what follows from it. */
+  update(change: (session: StreamSession, now: Instant) => void): void {
+    const now = monotonicNow();
+    change(this.session, now);
+    this.#pump(now);
+  }
+
+  // ---- subflows ----------------------------------------------------------------------------------------------------
+
+  #adopt(socket: Socket): number {
+    this.#lastSubflowId += 1;
+    const id = this.#lastSubflowId;
+    const path = {
+      local: { ip: socket.localAddress ?? '', port: socket.localPort ?? 0 },
+      remote: { ip: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 },
+    };
+    this.#subflows.set(id, { id, socket, path });
+    socket.on('data', (chunk: Buffer) => {
+      const now = monotonicNow();
+      this.session.handleBytes(now, id, chunk);
+      this.#pump(now);
+    });
+    socket.on('drain', () => {
+      this.session.setBlocked(id, false);
+      this.#pump(monotonicNow());
+    });
+    socket.on('end', () => this.#subflowEnded(id, 'closed'));
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.#subflowEnded(id, LOST_ERRORS.has(error.code ?? '') ? 'lost' : 'reset');
+    });
+    socket.on('close', () => this.#subflowEnded(id, 'reset'));
+    this.#holder = undefined;
+    this.#applyReference();
+    return id;
+  }
+
+  #subflowEnded(id: number, how: SubflowEnd): void {
+    const socket = this.#drop(id);
+    if (socket === undefined) return;
+    socket.destroy();
+    const now = monotonicNow();
+    this.session.handleSubflowEnd(now, id, how);
+    this.#pump(now);
+  }
+
+  #drop(id: number): Socket | undefined {
+    const subflow = this.#subflows.get(id);
+    if (subflow === undefined) return undefined;
+    this.#subflows.delete(id);
+    this.#lastPath = subflow.path;
+    const { socket } = subflow;
+    socket.removeAllListeners();
+    socket.on('error', () => {}); // it is on its way out: what it still has to say concerns nobody
+    return socket;
+  }
+
+  // ---- the loop ----------------------------------------------------------------------------------------------------
+
+  #schedulePump(): void {
+    if (this.#pumpScheduled) return;
+    this.#pumpScheduled = true;
+    process.nextTick(() => {
+      this.#pumpScheduled = false;
+      this.#pump(monotonicNow());
+    });
+  }
+
+  #pump(now: Instant): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    try {
+      this.#transmit(now);
+      this.#deliver(now);
+      this.#transmit(now);
+      this.#handleEvents();
+      this.#releaseWriters();
+      this.#tellClose();
+    } finally {
+      this.#pumping = false;
+    }
+    this.#settle();
+  }
+
+  #transmit(now: Instant): void {
+    for (let out = this.session.pollTransmit(now); out !== undefined; out = this.session.pollTransmit(now)) {
+      this.#send(out);
+    }
+  }
+
+  #send({ subflow: id, bytes }: Transmit): void {
+    const socket = this.#subflows.get(id)?.socket;
+    if (socket === undefined) return;
+    if (bytes.length > 1) socket.cork();
+    for (const part of bytes) socket.write(part);
+    if (bytes.length > 1) socket.uncork();
+    if (socket.writableNeedDrain) this.session.setBlocked(id, true);
+  }
+
+  #deliver(now: Instant): void {
+    const { owner, session } = this;
+    if (owner === undefined || this.#ownerGone) return;
+    while (this.#wantsData && this.owner === owner) {
+      const chunk = session.read(now);
+      if (chunk === undefined) break;
+      this.#wantsData = owner.onData(chunk);
+    }
+    if (session.readEnded && !this.#endTold && !this.#ownerGone) {
+      this.#endTold = true;
+      owner.onEnd();
+    }
+  }
+
+  #handleEvents(): void {
+    for (let event = this.session.pollEvent(); event !== undefined; event = this.session.pollEvent()) {
+      this.#handleEvent(event);
+    }
+  }
+
+  #handleEvent(event: SessionEvent): void {
+    switch (event.type) {
+      case 'dial':
+        this.#host.dial(this);
+        break;
+      case 'close-subflow':
+        this.#closeSubflow(event.subflow, event.graceful);
+        break;
+      case 'opened':
+        break;
+      case 'suspended':
+        this.#life('suspend');
+        break;
+      case 'moved':
+        if (event.wasSuspended) this.#life('resume', { gapMs: event.gapMs });
+        this.#life('move', { gapMs: event.gapMs });
+        break;
+      case 'refused':
+        this.#host.refused(this, event.refuse);
+        break;
+      case 'peer-silent':
+        this.#host.peerSilent(this);
+        break;
+      case 'whereabouts':
+        this.#host.whereabouts(this, event.whereabouts);
+        break;
+      case 'ended':
+        this.#ended = true;
+        this.#endError = event.error;
+        this.#life('close', event.error === undefined ? {} : { error: event.error });
+        this.#host.ended(this);
+        break;
+      default:
+        event satisfies never;
+    }
+  }
+
+  #closeSubflow(id: number, graceful: boolean): void {
+    const socket = this.#drop(id);
+    if (socket === undefined) return;
+    if (graceful) {
+      socket.resume();
+      socket.on('end', () => socket.destroy());
+      socket.end();
+      socket.unref();
+    } else socket.destroy();
+  }
+
+  #releaseWriters(): void {
+    if (this.#writeCallbacks.length === 0) return;
+    if (!this.#ended && !this.session.hasRoom) return;
+    const callbacks = this.#writeCallbacks;
+    this.#writeCallbacks = [];
+    const error = this.#ended ? sessionError(this.#endError ?? 'EPIPE', 'write') : null;
+    for (const callback of callbacks) callback(error);
+  }
+
+  /** After an end in order the owner hears of it once it has read everything. */
+  #tellClose(): void {
+    if (!this.#ended || this.#closeTold || this.#ownerGone || this.owner === undefined) return;
+    if (this.#endError === undefined && !this.#endTold) return;
+    this.#closeTold = true;
+    this.owner.onClose(this.#endError === undefined ? undefined : sessionError(this.#endError, 'read'));
+  }
+
+  #settle(): void {
+    this.#alarm.set(this.session.pollTimeout());
+    this.#applyReference();
+  }
+
+  #leave(): void {
+    this.#ownerGone = true;
+    this.owner = undefined;
+    this.#writeCallbacks = [];
+  }
+
+  /** The session keeps the process alive while its owner does, and behind that while it still delivers. */
+  #applyReference(): void {
+    const alive = !this.#ended && (!this.#ownerGone || this.session.delivering) && this.#referenced;
+    const holder = !alive ? 'none' : this.#subflows.size > 0 ? 'socket' : 'alarm';
+    if (holder === this.#holder) return;
+    this.#holder = holder;
+    if (holder === 'alarm') this.#alarm.ref();
+    else this.#alarm.unref();
+    for (const { socket } of this.#subflows.values()) {
+      if (holder === 'socket') socket.ref();
+      else socket.unref();
+    }
+  }
+
+  #life(name: SessionLifeEventName, more: { gapMs?: number; error?: string } = {}): void {
+    const path = this.path ?? this.#lastPath ?? { local: this.local, remote: this.remote };
+    this.#host.life({ name, session: this.id, role: this.session.role, ...path, ...more });
+  }
+}
