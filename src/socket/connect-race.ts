@@ -1,0 +1,360 @@
+/**
+ * One connect whose destination may speak the protocol: a session is opened, a plain connect follows after the head
+ * start, and the first to be ready wins.
+ *
+ * The plain attempt is node's own, on the socket's own handle; all that happens to it is that its `connect` call is
+ * held back. Only when a session comes is the handle exchanged, in the way node does it for autoSelectFamily, TLS
+ * included. So whatever an application sees of a plain connection (errors, events, timeouts) is node's.
+ *
+ * Life: `arm()` while the socket is connecting and before node calls the handle; node's call begins the race; it is
+ * settled by the session, the plain connection, the last failure, or the socket's end.
+ */
+import { AsyncResource } from 'node:async_hooks';
+import type net from 'node:net';
+import { constants } from 'node:os';
+import type { MobileStream, MobilityEndpoint, PendingOpen, PlainReason } from '../l4mob/io/mobile-stream.ts';
+import { shielded } from './application-call.ts';
+import { type MobileHandle, mobileHandleClass, takeReset } from './mobile-handle.ts';
+import { type ConnectRequest, inside, type SocketInternals, type TransportHandle } from './node-internals.ts';
+import { mobilityRequiredError } from './socket-error.ts';
+
+export interface RaceInit {
+  readonly socket: net.Socket;
+  readonly endpoint: MobilityEndpoint;
+  readonly internals: SocketInternals;
+  /** Never plain. */
+  readonly required: boolean;
+  /** The peer is known to speak the protocol: no plain attempt beside it. */
+  readonly aware: boolean;
+  readonly headStartMs: number;
+  /** Where sessions may go, in order of preference. */
+  readonly addresses: readonly string[];
+  /** The name that the application asked for. */
+  readonly host: string | undefined;
+  /** A configured peer's. */
+  readonly sessionPort: number | undefined;
+  /** How many addresses node will try one after the other. */
+  readonly plainAttempts: number;
+}
+
+type ConnectMethod = 'connect' | 'connect6';
+
+interface PlainFailure {
+  readonly status: number;
+  readonly handle: TransportHandle;
+}
+
+/** Longer than any connect; it only keeps the process alive. */
+const KEEP_ALIVE_MS = 0x7fffffff;
+const ECANCELED = -constants.errno.ECANCELED;
+
+export class ConnectRace {
+  readonly #init: RaceInit;
+  readonly #context = new AsyncResource('MOBISOCKCONNECT');
+  #transport: TransportHandle | undefined;
+  #mobile: MobileHandle | undefined;
+  #request: ConnectRequest | undefined;
+  #method: ConnectMethod = 'connect';
+  #pending: PendingOpen | undefined;
+  #began = false;
+  #offered = false;
+  #openFailed = false;
+  #settled = false;
+  #plainUnderWay = false;
+  #attemptsMade = 0;
+  #failure: PlainFailure | undefined;
+  #headStart: NodeJS.Timeout | undefined;
+  #keepAlive: NodeJS.Timeout | undefined;
+
+  constructor(init: RaceInit) {
+    this.#init = init;
+  }
+
+  arm(): void {
+    const { socket, internals } = this.#init;
+    this.#holdBack();
+    // Node's next attempt of several comes with a new handle.
+    const reinitialize = internals.reinitializeHandle;
+    Object.defineProperty(socket, reinitialize, {
+      configurable: true,
+      value: (handle: TransportHandle) => {
+        reinitializeOf(socket, reinitialize).call(socket, handle);
+        this.#holdBack();
+      },
+    });
+  }
+
+  /** Puts itself before the calls by which node starts and ends the connect. */
+  #holdBack(): void {
+    const { socket } = this.#init;
+    const outer = inside(socket)._handle;
+    const transport = outer?._parent ?? outer;
+    if (transport === null || transport === undefined) return;
+    this.#letGo();
+    this.#transport = transport;
+    const close = transport.close;
+    shadow(transport, 'connect', (...call: ConnectCall) => this.#onConnect('connect', ...call));
+    shadow(transport, 'connect6', (...call: ConnectCall) => this.#onConnect('connect6', ...call));
+    shadow(transport, 'close', (callback?: () => void) => {
+      // Node also closes the handle between two attempts; a socket that is destroyed is no longer connecting.
+      if (!socket.connecting) this.#settle();
+      return close.call(transport, callback);
+    });
+  }
+
+  #letGo(): void {
+    if (this.#transport !== undefined) for (const name of SHADOWED) Reflect.deleteProperty(this.#transport, name);
+    this.#transport = undefined;
+  }
+
+  #onConnect(method: ConnectMethod, request: ConnectRequest, address: string, port: number): number {
+    this.#request = request;
+    this.#method = method;
+    this.#attemptsMade++;
+    if (this.#began) return this.#connectPlain();
+    this.#began = true;
+    this.#keepAlive = setInterval(() => {}, KEEP_ALIVE_MS);
+    const { endpoint, addresses, host, sessionPort, required, aware, headStartMs } = this.#init;
+    if (!required && !aware) this.#headStart = setTimeout(() => this.#startPlain(), headStartMs);
+    const pending = endpoint.open(
+      {
+        addresses: addresses.length === 0 ? [address] : addresses,
+        port,
+        ...(host === undefined ? {} : { host }),
+        ...(sessionPort === undefined ? {} : { sessionPort }),
+        ...(request.localAddress === undefined ? {} : { localAddress: request.localAddress }),
+      },
+      {
+        onOffer: () => this.#within(() => this.#onOffer()),
+        onOpen: (stream) => this.#within(() => this.#onOpen(stream)),
+        onPlain: (reason) => this.#within(() => this.#onPlain(reason)),
+      },
+    );
+    if (this.#settled) pending.cancel();
+    else this.#pending = pending;
+    return 0;
+  }
+
+  /** Listeners run in the context of the connect, as after a native one. */
+  #within(call: () => void): void {
+    shielded(() => this.#context.runInAsyncScope(call));
+  }
+
+  // ---- The session
+
+  #onOffer(): void {
+    if (this.#settled || this.#openFailed) return;
+    this.#offered = true;
+    clearTimeout(this.#headStart);
+    if (this.#plainUnderWay) this.#toMobile();
+  }
+
+  #onOpen(stream: MobileStream): void {
+    const request = this.#request;
+    if (this.#settled || request === undefined) {
+      stream.reset();
+      return;
+    }
+    const handle = this.#toMobile();
+    this.#settle(false);
+    if (!handle.hasRef()) stream.unref();
+    handle.attach(stream, stream);
+    request.oncomplete?.(0, handle as unknown as TransportHandle, request, true, true);
+  }
+
+  #onPlain(reason: PlainReason): void {
+    if (this.#settled) return;
+    this.#openFailed = true;
+    this.#pending = undefined;
+    clearTimeout(this.#headStart);
+    const { socket, required } = this.#init;
+    const { address = '', port = 0 } = this.#request ?? {};
+    if (required) {
+      this.#settle();
+      socket.destroy(mobilityRequiredError(address, port, reason));
+    } else if (this.#failure !== undefined) this.#deliverFailure(this.#failure);
+    else if (!this.#plainUnderWay) this.#startPlain();
+  }
+
+  /** Gives the socket a handle for the session; what plain attempt there is ends here. */
+  #toMobile(): MobileHandle {
+    if (this.#mobile !== undefined) return this.#mobile;
+    const { socket, internals } = this.#init;
+    const Handle = mobileHandleClass(internals);
+    const handle = new Handle(() => this.#settle());
+    handle.own(socket);
+    this.#stopNodesAttempts();
+    this.#plainUnderWay = false;
+    this.#exchange(handle as unknown as TransportHandle);
+    this.#mobile = handle;
+    return handle;
+  }
+
+  /** A fresh handle in place of the one that waited for a session. */
+  #toPlain(mobile: MobileHandle): void {
+    const { socket } = this.#init;
+    const { localAddress, addressType } = this.#request ?? {};
+    const Transport = this.#transportClass;
+    if (Transport === undefined) return;
+    this.#mobile = undefined;
+    const transport = new Transport(0);
+    if (localAddress) {
+      if (addressType === 6) transport.bind6(localAddress, 0, 0);
+      else transport.bind(localAddress, 0);
+    }
+    if (!mobile.hasRef()) transport.unref?.();
+    this.#exchange(transport);
+    takeReset(socket);
+    this.#holdBack();
+  }
+
+  #transportClass: (new (kind: number) => TransportHandle) | undefined;
+
+  /** Node's way, without its side effect: the streams' states are those of a new socket only in autoSelectFamily. */
+  #exchange(handle: TransportHandle): void {
+    const { socket, internals } = this.#init;
+    const state = inside(socket);
+    const outer = state._handle;
+    const transport = outer?._parent ?? outer;
+    if (transport && this.#transportClass === undefined && this.#transport === transport) {
+      this.#transportClass = transport.constructor as new (kind: number) => TransportHandle;
+    }
+    if (transport?.hasRef?.() === false) handle.unref?.();
+    this.#letGo();
+    const context = outer?._secureContext;
+    const singleUse = context?.singleUse;
+    if (transport && context !== undefined && singleUse) {
+      // Closing the old TLS handle would take the context with it that the new one lives on.
+      const close = transport.close;
+      shadow(transport, 'close', (callback?: () => void) =>
+        close.call(transport, () => {
+          context.singleUse = false;
+          callback?.();
+          context.singleUse = singleUse;
+        }),
+      );
+    }
+    Object.defineProperty(socket, '_undestroy', { value: () => {}, configurable: true });
+    try {
+      reinitializeOf(socket, internals.reinitializeHandle).call(socket, handle);
+    } finally {
+      Reflect.deleteProperty(socket, '_undestroy');
+    }
+    // Node forgets it when it exchanges a handle below TLS, and then can't free it at the end.
+    if (context !== undefined) state.ssl = state._handle;
+  }
+
+  /** Among several addresses node has a timer running for its next attempt. A cancelled attempt clears it. */
+  #stopNodesAttempts(): void {
+    const request = this.#request;
+    if (this.#init.plainAttempts < 2 || request === undefined) return;
+    const { socket } = this.#init;
+    const state = inside(socket);
+    state.connecting = false;
+    try {
+      request.oncomplete?.(ECANCELED, this.#transport as TransportHandle, request, false, false);
+    } finally {
+      if (!socket.destroyed) state.connecting = true;
+    }
+  }
+
+  // ---- The plain attempt
+
+  #startPlain(): void {
+    if (this.#settled || this.#plainUnderWay || this.#failure !== undefined) return;
+    if (this.#mobile !== undefined) this.#toPlain(this.#mobile);
+    const status = this.#connectPlain();
+    const transport = this.#transport;
+    const request = this.#request;
+    if (status !== 0 && transport !== undefined && request !== undefined) {
+      process.nextTick(() => this.#within(() => this.#onPlainDone(request, status, transport, false, false)));
+    }
+  }
+
+  /** The native call, with a request of our own: node's is kept for the end, whichever way it comes. */
+  #connectPlain(): number {
+    const request = this.#request;
+    const transport = this.#transport;
+    if (request?.address === undefined || request.port === undefined || transport === undefined) return 0;
+    this.#plainUnderWay = true;
+    const own = Object.assign(new (request.constructor as new () => ConnectRequest)(), request);
+    own.oncomplete = (status, handle, _own, readable, writable) =>
+      this.#onPlainDone(request, status, handle, readable, writable);
+    const native = Object.getPrototypeOf(transport) as TransportHandle;
+    return native[this.#method].call(transport, own, request.address, request.port);
+  }
+
+  #onPlainDone(
+    request: ConnectRequest,
+    status: number,
+    handle: TransportHandle,
+    readable: boolean,
+    writable: boolean,
+  ): void {
+    // Withdrawn, timed out by node, or the socket is gone.
+    if (this.#settled || request !== this.#request || handle !== this.#transport) return;
+    if (status === 0) {
+      const { endpoint } = this.#init;
+      const pending = this.#pending;
+      this.#settle(false);
+      if (pending !== undefined) {
+        pending.cancel();
+        if (request.address !== undefined && request.port !== undefined) {
+          endpoint.rememberPlain(request.address, request.port);
+        }
+      }
+      request.oncomplete?.(status, handle, request, readable, writable);
+      return;
+    }
+    if (this.#attemptsMade < this.#init.plainAttempts) {
+      request.oncomplete?.(status, handle, request, readable, writable);
+      return;
+    }
+    this.#failure = { status, handle };
+    if (this.#openFailed || this.#pending === undefined) {
+      this.#deliverFailure(this.#failure);
+      return;
+    }
+    this.#plainUnderWay = false;
+    // Where nothing listens no session can come of it, whatever became of the L4_INIT: one head start is enough.
+    if (!this.#offered) {
+      this.#headStart = setTimeout(() => {
+        if (this.#failure !== undefined && !this.#offered) this.#deliverFailure(this.#failure);
+      }, this.#init.headStartMs);
+    }
+  }
+
+  #deliverFailure({ status, handle }: PlainFailure): void {
+    const request = this.#request;
+    if (this.#settled || request === undefined) return;
+    this.#settle();
+    request.oncomplete?.(status, handle, request, false, false);
+  }
+
+  // ---- The end
+
+  #settle(cancel = true): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    clearTimeout(this.#headStart);
+    clearInterval(this.#keepAlive);
+    const pending = this.#pending;
+    this.#pending = undefined;
+    if (cancel) pending?.cancel();
+    this.#letGo();
+    Reflect.deleteProperty(this.#init.socket, this.#init.internals.reinitializeHandle);
+  }
+}
+
+type ConnectCall = [request: ConnectRequest, address: string, port: number];
+
+const SHADOWED = ['connect', 'connect6', 'close'];
+
+function shadow(handle: TransportHandle, name: string, value: unknown): void {
+  Object.defineProperty(handle, name, { value, configurable: true, writable: true });
+}
+
+/** The method of the socket's class, past our own on the instance. */
+function reinitializeOf(socket: net.Socket, symbol: symbol): (this: net.Socket, handle: TransportHandle) => void {
+  return Object.getPrototypeOf(socket)[symbol];
+}

@@ -1,0 +1,85 @@
+/**
+ * Puts the socket layer under node's own modules, once per process, however many copies of the package are loaded, and
+ * takes it away again. Only methods of prototypes are replaced, so code that imported them by name is reached too;
+ * `tls.connect` needs nothing, for it ends in `net.Socket.prototype.connect`.
+ */
+import dgram from 'node:dgram';
+import net from 'node:net';
+import { nativeConnect, nativeDgramBind } from '../host/native.ts';
+import type { SessionInfo } from '../l4mob/io/mobile-stream.ts';
+import { guardChannels } from './child-guard.ts';
+import { Layer, type LayerOptions } from './layer.ts';
+import { type Connect, mobileConnect } from './outgoing.ts';
+import { type Listen2, mobileListen2 } from './server-hook.ts';
+
+export type { LayerOptions as InstallOptions };
+
+export interface Installation {
+  /** The sessions of this process. */
+  sessions(): SessionInfo[];
+  /** Ends every session and puts everything back as it was. What others wrapped around us stays and passes through. */
+  uninstall(): void;
+}
+
+const INSTALLED = Symbol.for('mobisock.installation');
+
+const globals = globalThis as unknown as { [INSTALLED]?: Installation };
+
+/** The installation of this process; `options` count for the first call only. */
+export function install(options: LayerOptions): Installation {
+  const present = globals[INSTALLED];
+  if (present !== undefined) return present;
+  const layer = new Layer(options);
+  const undo = options.policy.enabled ? hook(layer) : [];
+  const installation: Installation = {
+    sessions: () => layer.madeEndpoint?.sessions() ?? [],
+    uninstall: () => {
+      if (globals[INSTALLED] !== installation) return;
+      Reflect.deleteProperty(globals, INSTALLED);
+      layer.enabled = false;
+      for (const restore of undo) restore();
+      layer.madeEndpoint?.close();
+    },
+  };
+  Object.defineProperty(globals, INSTALLED, { value: installation, configurable: true });
+  return installation;
+}
+
+function hook(layer: Layer): (() => void)[] {
+  const servers = net.Server.prototype as unknown as { _listen2: Listen2 };
+  const undo = [
+    replace(net.Socket.prototype, 'connect', mobileConnect(layer, nativeConnect as Connect)),
+    replace(dgram.Socket.prototype, 'bind', yieldingBind(layer)),
+    guardChannels(),
+  ];
+  if (typeof servers._listen2 === 'function') {
+    undo.push(replace(servers, '_listen2', mobileListen2(layer, servers._listen2)));
+  }
+  return undo;
+}
+
+/** An application that binds UDP on a port where only our companion sits comes first. */
+function yieldingBind(layer: Layer): (this: dgram.Socket, ...args: unknown[]) => dgram.Socket {
+  return function bind(this: dgram.Socket, ...args: unknown[]): dgram.Socket {
+    const [first] = args;
+    const port = typeof first === 'object' && first !== null ? (first as { port?: unknown }).port : first;
+    if (typeof port === 'number' && port > 0) layer.madeEndpoint?.yieldUdpPort(port);
+    return nativeDgramBind.apply(this, args);
+  };
+}
+
+/** Keeps the look of the original (name, length), and restores it unless somebody has wrapped over us since. */
+function replace(target: object, name: string, replacement: unknown): () => void {
+  const original = Object.getOwnPropertyDescriptor(target, name);
+  const native = original?.value;
+  if (original === undefined || typeof native !== 'function' || typeof replacement !== 'function') return () => {};
+  for (const property of ['name', 'length'] as const) {
+    Object.defineProperty(replacement, property, { value: native[property], configurable: true });
+  }
+  Object.defineProperty(target, name, { ...original, value: replacement });
+  return () => {
+    if (Object.getOwnPropertyDescriptor(target, name)?.value === replacement) {
+      Object.defineProperty(target, name, original);
+    }
+  };
+}

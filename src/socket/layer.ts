@@ -1,0 +1,67 @@
+/**
+ * What the parts of the socket layer share: the policy, and the endpoint and node's internals, each made when first
+ * needed, because most processes never need them.
+ */
+import type { MobilityEndpoint } from '../l4mob/io/mobile-stream.ts';
+import { debug } from './diagnostics.ts';
+import { type SocketInternals, socketInternals } from './node-internals.ts';
+import type { Policy } from './policy/policy.ts';
+
+export type { Mobility } from './policy/policy.ts';
+
+/** How long a session is tried before a plain connect starts beside it; design.md, first contact. */
+export const HEAD_START_MS = 30;
+
+export interface LayerOptions {
+  readonly policy: Policy;
+  /** Called once, at the first connect or listen that needs it. */
+  readonly endpoint: () => MobilityEndpoint;
+  readonly headStartMs?: number | undefined;
+}
+
+export class Layer {
+  readonly policy: Policy;
+  readonly headStartMs: number;
+  /** False after the installation was taken back: everything passes through. */
+  enabled = true;
+  readonly #makeEndpoint: () => MobilityEndpoint;
+  #endpoint: MobilityEndpoint | undefined;
+  #failed = false;
+
+  constructor(options: LayerOptions) {
+    this.policy = options.policy;
+    this.headStartMs = options.headStartMs ?? options.policy.headStartMs ?? HEAD_START_MS;
+    this.#makeEndpoint = options.endpoint;
+  }
+
+  /** Undefined where it can't be made: said once, and everything stays plain. */
+  endpoint(): MobilityEndpoint | undefined {
+    if (this.#endpoint === undefined && !this.#failed) {
+      try {
+        this.#endpoint = this.#makeEndpoint();
+      } catch (error) {
+        this.#fail(error instanceof Error ? error.message : String(error));
+      }
+    }
+    return this.#endpoint;
+  }
+
+  /** The endpoint if there is one by now. */
+  get madeEndpoint(): MobilityEndpoint | undefined {
+    return this.#endpoint;
+  }
+
+  internals(): SocketInternals | undefined {
+    const found = socketInternals();
+    if (typeof found !== 'string') return found;
+    this.#fail(`this version of node is not as expected: ${found}`);
+    return undefined;
+  }
+
+  #fail(why: string): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    debug('no mobility: %s', why);
+    process.emitWarning(`no mobility in this process: ${why}`, { type: 'MobisockWarning', code: 'MOBISOCK_PLAIN' });
+  }
+}

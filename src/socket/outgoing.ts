@@ -1,0 +1,135 @@
+/**
+ * Outgoing connections: what stands in for `net.Socket.prototype.connect`. It asks the policy and what is known of the
+ * destination, and passes the call on to node, in the common case untouched; only where a session may come of it does
+ * a {@link ConnectRace} stand between node and the handle.
+ */
+import dns from 'node:dns';
+import net from 'node:net';
+import {
+  type ConnectTarget,
+  connectTarget,
+  type Lookup,
+  type LookupCallback,
+  withLookup,
+} from './connect-arguments.ts';
+import { ConnectRace } from './connect-race.ts';
+import type { Layer, Mobility } from './layer.ts';
+import { inside } from './node-internals.ts';
+
+export type Connect = (this: net.Socket, ...args: unknown[]) => net.Socket;
+
+/** The stand-in for `native`. After `layer.enabled` turns false it only passes on. */
+export function mobileConnect(layer: Layer, native: Connect): Connect {
+  return function connect(this: net.Socket, ...args: unknown[]): net.Socket {
+    const target = layer.enabled && !isTaken(this) ? connectTarget(args) : undefined;
+    if (target === undefined) return native.apply(this, args);
+    return target.literal === 0
+      ? connectByName(layer, native, this, target, args)
+      : connectByAddress(layer, native, this, target, args);
+  };
+}
+
+/** Has a handle that somebody else made (fd, handle), or is connecting already. TLS makes its own beforehand. */
+function isTaken(socket: net.Socket): boolean {
+  const { _handle, _parent, connecting } = inside(socket);
+  if (socket.destroyed) return false;
+  if (_parent?.connecting) return true;
+  if (_handle === null || _handle === undefined) return connecting;
+  return _handle._parent === undefined || _handle._parentWrap != null;
+}
+
+function connectByAddress(
+  layer: Layer,
+  native: Connect,
+  socket: net.Socket,
+  target: ConnectTarget,
+  args: unknown[],
+): net.Socket {
+  const race = chooseRace(layer, socket, target, [target.host], 1);
+  const result = native.apply(socket, args);
+  // Node calls the handle in the next tick.
+  if (race !== undefined && socket.connecting && !socket.destroyed) race.arm();
+  return result;
+}
+
+function connectByName(
+  layer: Layer,
+  native: Connect,
+  socket: net.Socket,
+  target: ConnectTarget,
+  args: unknown[],
+): net.Socket {
+  const { host, port, options } = target;
+  if (layer.policy.outgoingByName(host, port) === 'off' || isLocal(layer, host, port))
+    return native.apply(socket, args);
+  const lookup: Lookup = (name, lookupOptions, callback) => {
+    const answered: LookupCallback = function (this: unknown, error, answer, family) {
+      if (!error && socket.connecting && !socket.destroyed) {
+        const found = addressesOf(answer, lookupOptions.all === true);
+        chooseRace(layer, socket, target, found, lookupOptions.all === true ? found.length : 1)?.arm();
+      }
+      return callback.call(this, error, answer, family);
+    };
+    const resolve = (options.lookup ?? dns.lookup) as Lookup;
+    return resolve(name, lookupOptions, answered);
+  };
+  return native.apply(socket, target.rearranged(withLookup(options, lookup)));
+}
+
+/** `localhost` is loopback by definition (RFC 6761), so its policy is known before it is resolved. */
+function isLocal({ policy }: Layer, host: string, port: number): boolean {
+  return (
+    host === 'localhost' &&
+    policy.outgoing({ host, address: '127.0.0.1', port }) === 'off' &&
+    policy.outgoing({ host, address: '::1', port }) === 'off'
+  );
+}
+
+/** A race where a session may come of it; undefined where the connect is node's alone. */
+function chooseRace(
+  layer: Layer,
+  socket: net.Socket,
+  target: ConnectTarget,
+  found: readonly string[],
+  plainAttempts: number,
+): ConnectRace | undefined {
+  const { port } = target;
+  const host = target.literal === 0 ? target.host : undefined;
+  const modeOf = (address: string): Mobility => layer.policy.outgoing({ host, address, port });
+  const first = found[0];
+  if (first === undefined) return undefined;
+  const mode = modeOf(first);
+  if (mode === 'off') return undefined;
+  const endpoint = layer.endpoint();
+  const internals = layer.internals();
+  if (endpoint === undefined || internals === undefined) return undefined;
+  const addresses = found.filter((address) => modeOf(address) !== 'off');
+  const verdicts = addresses.map((address) => endpoint.verdict(address, port));
+  const aware = verdicts.includes('aware');
+  const required = mode === 'require';
+  if (!required && !aware && !verdicts.includes('unknown')) return undefined;
+  const { headStartMs } = layer;
+  const sessionPort = layer.policy.peer(target.host, port)?.sessionPort;
+  return new ConnectRace({
+    socket,
+    endpoint,
+    internals,
+    required,
+    aware,
+    headStartMs,
+    addresses,
+    host,
+    sessionPort,
+    plainAttempts,
+  });
+}
+
+/** The valid addresses of a lookup's answer, each once, as node will try them. */
+function addressesOf(answer: unknown, all: boolean): string[] {
+  const found = new Set<string>();
+  for (const entry of all && Array.isArray(answer) ? answer : [{ address: answer }]) {
+    const address: unknown = entry?.address;
+    if (typeof address === 'string' && net.isIP(address) !== 0) found.add(address);
+  }
+  return [...found];
+}

@@ -1,0 +1,87 @@
+/**
+ * Incoming sessions: what stands in for `net.Server.prototype._listen2`, which every way of listening ends in. Beside
+ * the listener the endpoint takes sessions for the same address and port; each comes to the application through node's
+ * own `onconnection`, so limits, events, counters and options are node's.
+ *
+ * Ends with the server's handle. Sessions that run go on, as accepted connections do.
+ */
+import { AsyncResource } from 'node:async_hooks';
+import type net from 'node:net';
+import { familyOf, type TransportAddress } from '../core/address.ts';
+import type { MobileStream } from '../l4mob/io/mobile-stream.ts';
+import { shielded } from './application-call.ts';
+import type { Layer } from './layer.ts';
+import { mobileHandleClass } from './mobile-handle.ts';
+import { type ServerInside, type SocketInternals, serverInside } from './node-internals.ts';
+
+export type Listen2 = (this: net.Server, ...args: unknown[]) => unknown;
+
+type ListenerHandle = NonNullable<ServerInside['_handle']>;
+
+export function mobileListen2(layer: Layer, native: Listen2): Listen2 {
+  return function _listen2(this: net.Server, ...args: unknown[]): unknown {
+    const result = native.apply(this, args);
+    if (layer.enabled) listenForSessions(layer, this);
+    return result;
+  };
+}
+
+/** Takes sessions for a server that has just begun to listen, if the policy wants it. */
+export function listenForSessions(layer: Layer, server: net.Server): void {
+  const handle = serverInside(server)._handle;
+  if (!handle?.getsockname) return;
+  const { address, port } = addressOf(handle);
+  if (address === undefined || port === undefined || port === 0) return;
+  const policy = layer.policy.listener({ address, port });
+  if (policy.mobility === 'off') return;
+  const endpoint = layer.endpoint();
+  const internals = layer.internals();
+  if (endpoint === undefined || internals === undefined) return;
+  const context = new AsyncResource('MOBISOCKLISTEN');
+  const listening = endpoint.listen({
+    address,
+    port,
+    accepts: (ip) => layer.policy.acceptsFrom(policy, ip),
+    onSession: (stream) => {
+      shielded(() => context.runInAsyncScope(accept, undefined, server, handle, internals, stream));
+    },
+  });
+  const { close } = handle;
+  Object.defineProperty(handle, 'close', {
+    configurable: true,
+    writable: true,
+    value: (callback?: () => void) => {
+      listening.close();
+      return close.call(handle, callback);
+    },
+  });
+}
+
+function accept(server: net.Server, listener: ListenerHandle, internals: SocketInternals, stream: MobileStream): void {
+  if (serverInside(server)._handle !== listener || listener.onconnection === undefined) {
+    stream.reset();
+    return;
+  }
+  const Handle = mobileHandleClass(internals);
+  const handle = new Handle();
+  handle.attach(stream, namesFor(listener, stream));
+  listener.onconnection.call(listener, 0, handle);
+}
+
+/** A dual-stack listener knows its IPv4 peers by mapped addresses. */
+function namesFor(
+  listener: ListenerHandle,
+  { local, remote }: MobileStream,
+): { local: TransportAddress; remote: TransportAddress } {
+  if (familyOf(addressOf(listener).address ?? '') !== 6) return { local, remote };
+  return { local: mapped(local), remote: mapped(remote) };
+}
+
+function mapped(address: TransportAddress): TransportAddress {
+  return familyOf(address.ip) === 6 ? address : { ip: `::ffff:${address.ip}`, port: address.port };
+}
+
+function addressOf(handle: ListenerHandle): { address?: string; port?: number } {
+  const out: { address?: string; port?: number } = {};
+  return handle.getsockname(out) === 0 || out.port !== undefined ? out : {};
+}
