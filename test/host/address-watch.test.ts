@@ -1,4 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AddressWatchOptions } from '../../src/host/address-watch.ts';
@@ -40,7 +41,7 @@ describe.skipIf(!namespacesAvailable)('address watch (needs network namespaces)'
   });
 
   afterEach(async () => {
-    for (const watch of running.splice(0)) await watch.end();
+    for (const watch of running.splice(0)) await watch.kill();
     await namespace.close();
   });
 
@@ -121,10 +122,11 @@ describe.skipIf(!namespacesAvailable)('address watch (needs network namespaces)'
 
     it('does not keep the process alive', async () => {
       const watch = new WatchProcess(namespace, options, { idle: true });
+      running.push(watch);
+      const exit = once(watch.child, 'exit');
       await watch.started();
       // Its input stays open: only the watch could hold it.
-      const code = await new Promise((resolve) => watch.child.once('exit', resolve));
-      expect(code).toBe(0);
+      expect(await exit).toEqual([0, null]);
     });
 
     it('lets the process end after close', async () => {

@@ -74,8 +74,18 @@ export class WatchProcess {
     return { state: state as WatchState, route };
   }
 
+  /** Ends its input, upon which it closes its watch; gives the exit code. */
   async end(): Promise<number | null> {
     this.child.stdin?.end();
+    return this.#exit();
+  }
+
+  async kill(): Promise<void> {
+    this.child.kill('SIGKILL');
+    await this.#exit();
+  }
+
+  async #exit(): Promise<number | null> {
     if (this.child.exitCode === null && this.child.signalCode === null) await once(this.child, 'exit');
     return this.child.exitCode;
   }
