@@ -12,8 +12,9 @@ export class UpdateExchange {
   #sendAt: Instant | undefined;
   #firstPacketNumber = 0;
 
-  get pending(): boolean {
-    return this.#sendAt !== undefined;
+  /** Repeated so often that only somebody who waits for the peer should go on. */
+  get exhausted(): boolean {
+    return this.#step > WAITS_MS.length;
   }
 
   /** There is news; answers to packets before `packetNumber` don't cover it. */

@@ -27,6 +27,9 @@ export interface AcceptorHost extends DriverHost {
   /** Addresses that a responder bound to `address` may name. */
   ownAddresses(address: string): readonly string[];
   handleUpdate(bytes: Uint8Array, from: TransportAddress): void;
+  started(driver: StreamDriver, peer: Peer): void;
+  /** Its last session has ended. */
+  peerIdle(peer: Peer): void;
   /** The peer of an association that just got a session. */
   peerOf(association: Association, port: SessionPort): Peer;
   warn(message: string): void;
@@ -301,6 +304,7 @@ export class Acceptor {
         whereabouts: (_, whereabouts) => peer.handleWhereabouts(whereabouts),
         ended: (ended) => {
           peer.drivers.delete(ended);
+          if (peer.drivers.size === 0) this.#host.peerIdle(peer);
           this.#entomb(key);
           this.#host.ended(ended);
         },
@@ -309,6 +313,7 @@ export class Acceptor {
     peer.drivers.add(driver);
     this.#portPairs.take(portPair);
     this.#sessions.set(key, { driver, association, identity, openNumber });
+    this.#host.started(driver, peer);
     return driver;
   }
 

@@ -5,6 +5,7 @@
 import { isLinkLocal, isLoopback, isUnspecified, type TransportAddress } from '../../core/address.ts';
 import { WireError } from '../../core/errors.ts';
 import { type AddressChange, type AddressWatch, openAddressWatch } from '../../host/address-watch.ts';
+import { after } from '../../host/clock.ts';
 import { openUdpPort, type UdpPort } from '../../host/udp-port.ts';
 import type { Association } from '../association.ts';
 import { GROUPS, type Group } from '../key-agreement.ts';
@@ -28,6 +29,10 @@ import type {
 import { Opener } from './opener.ts';
 import { Peer, type PeerHost } from './peer.ts';
 import type { StreamDriver } from './stream-driver.ts';
+
+/** A change of network comes as a handful of events within this time. */
+const PATH_CHECK_MS = 50;
+const NONE_LOST: ReadonlySet<string> = new Set();
 
 export interface EndpointOptions {
   readonly groups?: readonly Group[];
@@ -57,6 +62,7 @@ export class Endpoint implements MobilityEndpoint {
   #stateSequence = 1;
   /** Where answers to an initiator's signalling arrive. */
   #signalPort: UdpPort | undefined;
+  #checkScheduled = false;
   #forgedUpdates = 0;
   #badRecordsOfEnded = 0;
 
@@ -70,6 +76,7 @@ export class Endpoint implements MobilityEndpoint {
       refused: () => {},
       peerSilent: () => {},
       whereabouts: () => {},
+      started: (driver: StreamDriver, peer: Peer) => this.#started(driver, peer),
       ended: (driver: StreamDriver) => this.#ended(driver),
       life: (event: SessionLifeEvent) => this.#options.onLife?.(event),
     };
@@ -87,6 +94,7 @@ export class Endpoint implements MobilityEndpoint {
         ...driverHost,
         ownAddresses: (bound) => this.#ownAddresses(bound),
         handleUpdate: (bytes, from) => this.#handleUpdate(bytes, from),
+        peerIdle: (peer) => this.#forgetPeer(peer),
         peerOf: (association, port) => this.#peer(association, undefined, port.port, port.address),
         warn: (message) => options.onWarning?.(message),
       },
@@ -104,27 +112,11 @@ export class Endpoint implements MobilityEndpoint {
   }
 
   open(request: OpenRequest, handlers: OpenHandlers): PendingOpen {
-    return this.#opener.open(request, {
-      ...handlers,
-      onOffer: () => handlers.onOffer(),
-      onPlain: (reason) => handlers.onPlain(reason),
-      onOpen: (stream) => {
-        this.#started(stream as StreamDriver);
-        handlers.onOpen(stream);
-      },
-    });
+    return this.#opener.open(request, handlers);
   }
 
   listen(request: ListenRequest): ListenHandle {
-    return this.#acceptor.listen({
-      address: request.address,
-      port: request.port,
-      accepts: (ip) => request.accepts?.(ip) ?? true,
-      onSession: (stream) => {
-        this.#started(stream as StreamDriver);
-        request.onSession(stream);
-      },
-    });
+    return this.#acceptor.listen(request);
   }
 
   sessions(): SessionInfo[] {
@@ -158,25 +150,18 @@ export class Endpoint implements MobilityEndpoint {
 
   // ---- sessions ------------------------------------------------------------------------------------------------------
 
-  #started(driver: StreamDriver): void {
+  #started(driver: StreamDriver, peer: Peer): void {
     this.#drivers.add(driver);
     this.#openWatch();
     const path = driver.path ?? { local: driver.local, remote: driver.remote };
-    this.#options.onLife?.({ name: 'open', session: driver.id, role: driver.session.role, ...path });
-    const peer = this.#peerOf(driver);
-    if (driver.session.role === 'initiator' && peer?.drivers.size === 1 && !isLoopback(path.remote.ip)) {
-      this.#makeKnown(peer);
-    }
+    const { role } = driver.session;
+    this.#options.onLife?.({ name: 'open', session: driver.id, role, ...path });
+    if (role === 'initiator' && peer.drivers.size === 1 && !isLoopback(path.remote.ip)) this.#makeKnown(peer);
   }
 
   #ended(driver: StreamDriver): void {
     this.#drivers.delete(driver);
     this.#badRecordsOfEnded += driver.session.badRecords;
-  }
-
-  #peerOf(driver: StreamDriver): Peer | undefined {
-    for (const peer of this.#peers.values()) if (peer.drivers.has(driver)) return peer;
-    return undefined;
   }
 
   // ---- peers ---------------------------------------------------------------------------------------------------------
@@ -196,6 +181,7 @@ export class Endpoint implements MobilityEndpoint {
     return peer;
   }
 
+  /** Unless it has sessions. What a responder's peer knows beside its association is learnt again. */
   #forgetPeer(peer: Peer): void {
     if (peer.drivers.size > 0) return;
     peer.close();
@@ -254,10 +240,24 @@ export class Endpoint implements MobilityEndpoint {
 
   #addressesChanged(change: AddressChange): void {
     const lost = new Set(change.removed.map(({ ip }) => ip));
-    const moved = change.added.length > 0 || change.removed.length > 0;
-    if (moved) this.#stateSequence += 1;
-    for (const driver of [...this.#drivers]) driver.networkChanged(lost);
-    for (const peer of this.#peers.values()) if (moved && peer.drivers.size > 0) this.#makeKnown(peer);
+    for (const driver of [...this.#drivers]) {
+      const { path } = driver;
+      if (path === undefined || lost.has(path.local.ip)) driver.networkChanged(lost);
+    }
+    this.#checkPathsSoon();
+    if (change.added.length === 0 && change.removed.length === 0) return;
+    this.#stateSequence += 1;
+    for (const peer of this.#peers.values()) if (peer.drivers.size > 0) this.#makeKnown(peer);
+  }
+
+  /** Sessions whose path seems to work ask whether it still does: once for a burst of changes. */
+  #checkPathsSoon(): void {
+    if (this.#checkScheduled) return;
+    this.#checkScheduled = true;
+    after(PATH_CHECK_MS, () => {
+      this.#checkScheduled = false;
+      for (const driver of [...this.#drivers]) driver.networkChanged(NONE_LOST);
+    });
   }
 
   /** Those that a peer could use: for a listener on one address that one, else all but loopback and link-local. */

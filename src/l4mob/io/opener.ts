@@ -24,6 +24,7 @@ import { type DriverHost, StreamDriver } from './stream-driver.ts';
 import { VerdictCache } from './verdict-cache.ts';
 
 export interface OpenerHost extends DriverHost {
+  started(driver: StreamDriver, peer: Peer): void;
   /** A new association: its peer, reached at `contactIp`. */
   peerOf(association: Association, contactIp: string): Peer;
   forgetPeer(peer: Peer): void;
@@ -58,8 +59,9 @@ export class Opener {
 
   verdict(ip: string, port: number): Verdict {
     const destination = formatTransportAddress({ ip, port });
-    if (this.#peers.has(destination)) return 'aware';
-    return this.#verdicts.isPlain(monotonicNow(), destination) ? 'plain' : 'unknown';
+    const now = monotonicNow();
+    if (this.#peers.get(destination)?.association.isFresh(now) === true) return 'aware';
+    return this.#verdicts.isPlain(now, destination) ? 'plain' : 'unknown';
   }
 
   rememberPlain(ip: string, port: number): void {
@@ -79,7 +81,7 @@ export class Opener {
       const destination = formatTransportAddress({ ip, port: request.port });
       const peer = this.#peers.get(destination);
       if (peer?.association.isFresh(monotonicNow()) === true) return peer;
-      this.#peers.delete(destination);
+      if (peer !== undefined) this.forget(peer);
     }
     return undefined;
   }
@@ -90,8 +92,8 @@ export class Opener {
     this.#peers.set(destination, peer);
     this.#verdicts.forget(destination);
     if (this.#peers.size > MAX_ASSOCIATIONS) {
-      for (const oldest of this.#peers.keys()) {
-        this.#peers.delete(oldest);
+      for (const oldest of this.#peers.values()) {
+        this.forget(oldest);
         break;
       }
     }
@@ -129,9 +131,9 @@ export class Opener {
     return runInBandHandshake(candidates, REDIAL_MS, make, { onAgreed, onFailed });
   }
 
-  freePortPair(responder: number): PortPair {
+  freePortPair(responder: number): PortPair | undefined {
     const [initiator] = this.#portPairs.candidates(monotonicNow(), osRandom, responder, 1);
-    return { initiator: initiator ?? 0, responder };
+    return initiator === undefined ? undefined : { initiator, responder };
   }
 
   newSession(peer: Peer, request: OpenRequest, portPair: PortPair, socket: Socket, roundTripMs: number): StreamDriver {
@@ -148,7 +150,7 @@ export class Opener {
       id: `i-${portPairText(portPair)}`,
       session,
       local: { ip: socket.localAddress ?? '', port: portPair.initiator },
-      remote: { ip: request.addresses[0] ?? '', port: request.port },
+      remote: { ip: peer.contactIp ?? '', port: request.port },
       host: {
         ...this.#host,
         dial: () => this.#dial(driver, current),
@@ -169,6 +171,7 @@ export class Opener {
     });
     peer.drivers.add(driver);
     driver.attachDialed(socket, roundTripMs);
+    this.#host.started(driver, peer);
     return driver;
   }
 
@@ -208,7 +211,7 @@ export class Opener {
       const free = ports.find((p) => this.#portPairs.isFree(monotonicNow(), { initiator: p, responder: request.port }));
       const portPair =
         free === undefined ? this.freePortPair(request.port) : { initiator: free, responder: request.port };
-      return reopen(peer, portPair);
+      if (portPair !== undefined) return reopen(peer, portPair);
     }
     this.forget(peer);
     if (code !== 'unknown') return driver.update((session) => session.fail('ECONNREFUSED'));
@@ -254,6 +257,7 @@ class Opening implements PendingOpen {
 
   #laterContact(peer: Peer): void {
     const portPair = this.#opener.freePortPair(this.#request.port);
+    if (portPair === undefined) return void process.nextTick(() => this.#plain('limit'));
     this.#dial(peer, portPair, SESSION_PORT_MS, () => {
       this.#opener.forget(peer);
       this.#firstContact();

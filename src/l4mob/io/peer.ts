@@ -104,7 +104,8 @@ export class Peer {
 
   #run(now: number): void {
     if (this.#exchange.takeDue(now)) {
-      if (this.drivers.size === 0) this.#exchange.stop();
+      const waitedFor = [...this.drivers].some((driver) => driver.path === undefined);
+      if (this.drivers.size === 0 || (this.#exchange.exhausted && !waitedFor)) this.#exchange.stop();
       for (const to of this.#signalDestinations()) this.#host.sendSignal(this, this.#encode(true), to);
     }
     this.#alarm.set(this.#exchange.pollTimeout());

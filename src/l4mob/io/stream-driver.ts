@@ -3,7 +3,7 @@
  * transmits, events and data, then re-arms its one alarm. Where new subflows come from is the endpoint's business.
  */
 import type { Socket } from 'node:net';
-import type { TransportAddress } from '../../core/address.ts';
+import { canonicalAddress, type TransportAddress } from '../../core/address.ts';
 import type { Instant } from '../../core/time.ts';
 import { Alarm, monotonicNow } from '../../host/clock.ts';
 import type {
@@ -224,8 +224,8 @@ export class StreamDriver implements MobileStream {
     this.#lastSubflowId += 1;
     const id = this.#lastSubflowId;
     const path = {
-      local: { ip: socket.localAddress ?? '', port: socket.localPort ?? 0 },
-      remote: { ip: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 },
+      local: { ip: canonicalAddress(socket.localAddress ?? '') ?? '', port: socket.localPort ?? 0 },
+      remote: { ip: canonicalAddress(socket.remoteAddress ?? '') ?? '', port: socket.remotePort ?? 0 },
     };
     this.#subflows.set(id, { id, socket, path });
     socket.on('data', (chunk: Buffer) => {
