@@ -28,15 +28,16 @@ export class LoopbackStage implements Stage {
   readonly #relays: Relay[] = [];
   readonly #programs: Program[] = [];
   readonly #peers: { host: string; port: number; sessionPort: number }[] = [];
-  readonly #killPrograms = (): void => {
+  readonly #cleanUp = (): void => {
     for (const program of this.#programs) program.kill('SIGKILL');
+    rmSync(this.directory, { recursive: true, force: true });
   };
 
   private constructor(relayAddress: string, reason: string) {
     this.#relayAddress = relayAddress;
-    this.notice = `No network namespaces (${reason}), so relays on loopback stand in for networks.`;
+    this.notice = `Relays on loopback stand in for networks: ${reason}.`;
     this.place = { network: 'relay', address: relayAddress };
-    process.once('exit', this.#killPrograms);
+    process.once('exit', this.#cleanUp);
   }
 
   static async open(reason: string): Promise<LoopbackStage> {
@@ -79,10 +80,10 @@ export class LoopbackStage implements Stage {
   }
 
   async close(): Promise<void> {
-    process.off('exit', this.#killPrograms);
+    process.off('exit', this.#cleanUp);
     await Promise.all(this.#programs.map((program) => program.stop('SIGKILL')));
     await Promise.all(this.#relays.map((relay) => relay.cut()));
-    rmSync(this.directory, { recursive: true, force: true });
+    this.#cleanUp();
   }
 
   async #relayTo(targetPort: number): Promise<Relay> {

@@ -20,7 +20,7 @@ import { summaryTable } from './summary.ts';
 const SHIM_FILE = join(dirname(dirname(import.meta.dirname)), 'dist', 'index.js');
 
 async function openStage(): Promise<Stage> {
-  if (process.argv.includes('--loopback')) return await LoopbackStage.open('as --loopback asks');
+  if (process.argv.includes('--loopback')) return await LoopbackStage.open('--loopback asks for it');
   const availability = await labAvailable();
   if (availability.available) return await LabStage.open();
   // The first clause says what is missing; the rest is for those who debug the laboratory.
@@ -49,6 +49,8 @@ async function demo(): Promise<number> {
   }
   // Through process.exit(), so that the exit handlers of the stage and the screen clean up.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+  // A reader that goes away, as `| head` does, ends the demo and not with a stack.
+  process.stdout.on('error', () => process.exit(1));
   const stage = await openStage();
   try {
     const style = Style.of(process.stdout);

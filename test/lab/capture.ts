@@ -49,7 +49,7 @@ export class Capture {
       '-s',
       String(options.snapBytes ?? SNAP_BYTES),
     ];
-    // tcpdump would drop to a user that can't write here, and that a user namespace doesn't have.
+    // tcpdump would drop to a user that can't write here.
     argv.push('-Z', 'root', '-w', file, ...(options.filter === undefined ? [] : [options.filter]));
     const title = `capture of ${network}`;
     const recorder = new Program(router.enter(argv), { title, env: process.env, directory });

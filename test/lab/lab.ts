@@ -81,8 +81,14 @@ export class Lab {
     return host;
   }
 
+  /** False without root: tcpdump, as packaged, insists on changing its user, which a user namespace forbids. */
+  get canCapture(): boolean {
+    return this.#realm.kind === 'root';
+  }
+
   /** Starts to record the packets of one network, at the router. */
   async capture(network: string, options?: CaptureOptions): Promise<Capture> {
+    if (!this.canCapture) throw new UsageError('captures need root; see canCapture', 'ERR_MOBISOCK_ENVIRONMENT');
     if (!this.#topology.networks.has(network)) throw new UsageError(`no network "${network}" to capture`);
     const capture = await Capture.start(this.router, network, this.directory, options);
     this.#captures.push(capture);

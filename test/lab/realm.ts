@@ -25,7 +25,8 @@ export interface Realm {
 
 export async function openRealm(): Promise<Realm> {
   if (process.platform !== 'linux') throw unavailable(`network namespaces need Linux, this is ${process.platform}`);
-  const realm = process.getuid?.() === 0 ? rootRealm : await openUserRealm();
+  rootMay ??= mayAsRoot();
+  const realm = (await rootMay) ? rootRealm : await openUserRealm();
   try {
     const missing = await runCommand(
       realm.enter(['sh', '-c', `for tool; do command -v $tool >/dev/null || echo $tool; done`, 'sh', ...TOOLS]),
@@ -43,6 +44,21 @@ const rootRealm: Realm = {
   enter: (argv) => [...argv],
   close: () => undefined,
 };
+
+let rootMay: Promise<boolean> | undefined;
+
+/** Being root is not enough: in a container it often comes without the right to make namespaces. */
+async function mayAsRoot(): Promise<boolean> {
+  if (process.getuid?.() !== 0) return false;
+  const probe = `mbs-${process.pid}-probe`;
+  try {
+    await runCommand(['ip', 'netns', 'add', probe]);
+    await runCommand(['ip', 'netns', 'delete', probe]);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 async function openUserRealm(): Promise<Realm> {
   // Detached: Ctrl-C in the terminal is for us alone, and we tell the anchor.
@@ -71,9 +87,9 @@ function anchorReady(anchor: ChildProcess): Promise<void> {
     anchor.stderr?.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;
     });
-    anchor.once('error', (cause) => reject(unavailable('not root, and "unshare" cannot be started', cause)));
+    anchor.once('error', (cause) => reject(unavailable('"unshare" cannot be started', cause)));
     anchor.once('close', () =>
-      reject(unavailable(`not root, and no unprivileged user namespaces here: ${stderr.trim()}`)),
+      reject(unavailable(`neither root's rights nor unprivileged user namespaces: ${stderr.trim()}`)),
     );
     anchor.stdout?.once('data', () => {
       // The anchor alone must not keep this process running.
