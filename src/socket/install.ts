@@ -5,12 +5,12 @@
  */
 import dgram from 'node:dgram';
 import net from 'node:net';
-import { nativeConnect, nativeDgramBind } from '../host/native.ts';
+import { nativeConnect, nativeDgramBind, nativeListen } from '../host/native.ts';
 import type { SessionInfo } from '../l4mob/io/mobile-stream.ts';
 import { guardChannels } from './child-guard.ts';
 import { Layer, type LayerOptions } from './layer.ts';
 import { type Connect, mobileConnect } from './outgoing.ts';
-import { type Listen2, mobileListen2 } from './server-hook.ts';
+import { type Listen, type Listen2, mobileListen, mobileListen2 } from './server-hook.ts';
 
 export type { LayerOptions as InstallOptions };
 
@@ -53,6 +53,7 @@ function hook(layer: Layer): (() => void)[] {
     guardChannels(),
   ];
   if (typeof servers._listen2 === 'function') {
+    undo.push(replace(net.Server.prototype, 'listen', mobileListen(nativeListen as Listen)));
     undo.push(replace(servers, '_listen2', mobileListen2(layer, servers._listen2)));
   }
   return undo;

@@ -14,14 +14,25 @@ import type { Layer } from './layer.ts';
 import { mobileHandleClass } from './mobile-handle.ts';
 import { type ServerInside, type SocketInternals, serverInside } from './node-internals.ts';
 
+export type Listen = (this: net.Server, ...args: unknown[]) => net.Server;
 export type Listen2 = (this: net.Server, ...args: unknown[]) => unknown;
 
 type ListenerHandle = NonNullable<ServerInside['_handle']>;
 
+/** Came through the public `listen`: the endpoint's own servers do not, and must not be taken for the application's. */
+const byApplication = new WeakSet<net.Server>();
+
+export function mobileListen(native: Listen): Listen {
+  return function listen(this: net.Server, ...args: unknown[]): net.Server {
+    byApplication.add(this);
+    return native.apply(this, args);
+  };
+}
+
 export function mobileListen2(layer: Layer, native: Listen2): Listen2 {
   return function _listen2(this: net.Server, ...args: unknown[]): unknown {
     const result = native.apply(this, args);
-    if (layer.enabled) listenForSessions(layer, this);
+    if (layer.enabled && byApplication.has(this)) listenForSessions(layer, this);
     return result;
   };
 }
