@@ -85,7 +85,8 @@ function ipv4Bytes(ip: string): Uint8Array | undefined {
   const bytes = new Uint8Array(4);
   for (let i = 0; i < 4; i++) {
     const part = parts[i] as string;
-    if (!/^\d{1,3}$/.test(part) || Number(part) > 255) return undefined;
+    // No leading zeros: some read those as octal.
+    if (!/^(?:0|[1-9]\d{0,2})$/.test(part) || Number(part) > 255) return undefined;
     bytes[i] = Number(part);
   }
   return bytes;

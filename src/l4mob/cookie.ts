@@ -23,14 +23,14 @@ export class CookieJar {
     this.#renewedAt = now;
   }
 
-  bake(now: Instant, source: string, attempt: Uint8Array): Uint8Array {
+  bake(now: Instant, source: string, nonce: Uint8Array): Uint8Array {
     this.#renew(now);
-    return messageMac(this.#secret, cookieInput(source, attempt));
+    return messageMac(this.#secret, cookieInput(source, nonce));
   }
 
-  accepts(now: Instant, source: string, attempt: Uint8Array, cookie: Uint8Array): boolean {
+  accepts(now: Instant, source: string, nonce: Uint8Array, cookie: Uint8Array): boolean {
     this.#renew(now);
-    const input = cookieInput(source, attempt);
+    const input = cookieInput(source, nonce);
     return [this.#secret, this.#previousSecret].some((key) => equalConstantTime(messageMac(key, input), cookie));
   }
 
@@ -44,6 +44,6 @@ export class CookieJar {
   }
 }
 
-function cookieInput(source: string, attempt: Uint8Array): Uint8Array {
-  return concatBytes(new TextEncoder().encode(`${source} `), attempt);
+function cookieInput(source: string, nonce: Uint8Array): Uint8Array {
+  return concatBytes(new TextEncoder().encode(`${source} `), nonce);
 }

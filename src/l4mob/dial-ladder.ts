@@ -4,7 +4,7 @@
  */
 
 /** Waits before the attempts, in milliseconds; the last one repeats. */
-const WAITS_MS = [0, 30, 100, 250, 500, 1000, 2000, 3000] as const;
+const WAITS_MS = [0, 30, 100, 250, 500, 1000, 2000] as const;
 
 export class DialLadder {
   #step = 0;

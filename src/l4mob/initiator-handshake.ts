@@ -57,6 +57,7 @@ export class InitiatorHandshake {
     if (first === undefined || init.suites.length === 0) throw new RangeError('a group and a suite are needed');
     this.#init = init;
     this.#attempt = init.random.bytes(ATTEMPT_BYTES).slice();
+    this.#attempt[ATTEMPT_BYTES - 1] = this.#rounds;
     this.#nonce = init.random.bytes(HANDSHAKE_NONCE_BYTES).slice();
     this.#group = first;
     this.#keyPair = first.generate(init.random);
@@ -132,6 +133,7 @@ export class InitiatorHandshake {
     }
   }
 
+  /** Answers to earlier rounds don't get here: the last byte of the attempt counts the rounds. */
   #again(now: Instant, change: () => void): void {
     if (this.#rounds >= MAX_HANDSHAKE_ROUNDS) {
       this.#outcome = { type: 'failed', reason: 'no-agreement' };
@@ -139,6 +141,7 @@ export class InitiatorHandshake {
     }
     change();
     this.#rounds += 1;
+    this.#attempt[ATTEMPT_BYTES - 1] = this.#rounds;
     this.#message = this.#encode();
     this.#transmitDue = true;
     this.#step = 0;

@@ -7,12 +7,20 @@ import type { Instant } from '../core/time.ts';
 
 /** The window grows while the application takes a whole one in less than this. */
 const GROW_WITHIN_MS = 1000;
+/** An inbox of this many pieces is not being read: from here on small pieces are copied together. */
+const GATHER_FROM_PIECES = 64;
+/** Smaller pieces are copied, since a view costs more than they do and holds the whole chunk that it came in. */
+const SMALL_PIECE_BYTES = 1024;
+const GATHER_BYTES = 16 << 10;
 
 export class ReceiveSide {
   #next = 0;
   #ended = false;
   #inbox: Buffer[] = [];
   #inboxBytes = 0;
+  /** The inbox's last piece where that still grows, and how far it is filled. */
+  #gather: Buffer | undefined;
+  #gathered = 0;
   #window: number;
   readonly #maxWindow: number;
   #takenSinceGrowth = 0;
@@ -79,7 +87,7 @@ export class ReceiveSide {
         skip -= piece.length;
         continue;
       }
-      this.#inbox.push(skip > 0 ? piece.subarray(skip) : piece);
+      this.#store(skip > 0 ? piece.subarray(skip) : piece);
       skip = 0;
     }
     this.#next += fresh;
@@ -99,15 +107,34 @@ export class ReceiveSide {
   shift(now: Instant): Buffer | undefined {
     const piece = this.#inbox.shift();
     if (piece === undefined) return undefined;
+    if (this.#inbox.length === 0) this.#gather = undefined;
     this.#inboxBytes -= piece.length;
     this.#takenSinceGrowth += piece.length;
     if (this.#takenSinceGrowth >= this.#window) this.#grow(now);
     return piece;
   }
 
+  /** So that a peer that sends single bytes to a reader that sleeps can't make the inbox cost more than its window. */
+  #store(piece: Buffer): void {
+    if (this.#inbox.length < GATHER_FROM_PIECES || piece.length > SMALL_PIECE_BYTES) {
+      this.#inbox.push(piece);
+      this.#gather = undefined;
+      return;
+    }
+    if (this.#gather === undefined || this.#gather.length - this.#gathered < piece.length) {
+      this.#gather = Buffer.allocUnsafeSlow(GATHER_BYTES);
+      this.#gathered = 0;
+      this.#inbox.push(this.#gather);
+    }
+    piece.copy(this.#gather, this.#gathered);
+    this.#gathered += piece.length;
+    this.#inbox[this.#inbox.length - 1] = this.#gather.subarray(0, this.#gathered);
+  }
+
   discard(): void {
     this.#inbox = [];
     this.#inboxBytes = 0;
+    this.#gather = undefined;
   }
 
   #grow(now: Instant): void {

@@ -4,8 +4,9 @@
  * Sans-IO.
  */
 
-import { formatTransportAddress, type TransportAddress } from '../core/address.ts';
-import { concatBytes, toHex } from '../core/bytes.ts';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { addressBytes, formatTransportAddress, type TransportAddress } from '../core/address.ts';
+import { toHex } from '../core/bytes.ts';
 import { WireError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import type { Instant } from '../core/time.ts';
@@ -65,7 +66,7 @@ export class Responder {
   readonly #cookies: CookieJar;
   readonly #associations = new Map<string, Association>();
   readonly #unconfirmed = new Map<string, Unconfirmed>();
-  /** By attempt and nonce: a repeated L4_INIT gets the same answer. */
+  /** By the whole message: a repeated L4_INIT gets the same answer, and one that was tampered with spoils no other. */
   readonly #handshakes = new Map<string, Unconfirmed>();
   readonly #perSource = new Map<string, number>();
   #second = 0;
@@ -103,8 +104,10 @@ export class Responder {
 
   /** A genuine OPEN came: the peer has proved that it holds the key. */
   confirm(association: Association): void {
-    const entry = this.#unconfirmed.get(association.idText);
+    const { idText } = association;
+    const entry = this.#unconfirmed.get(idText);
     if (entry !== undefined) this.#settle(entry);
+    if (this.#associations.delete(idText)) this.#associations.set(idText, association);
   }
 
   forget(association: Association): void {
@@ -133,17 +136,18 @@ export class Responder {
     source: TransportAddress,
     service: OfferedService,
   ): Uint8Array | undefined {
-    const handshake = toHex(concatBytes(init.attempt, init.nonce)) + toHex(init.cookie) + init.shareGroupId;
+    const handshake = messageName(bytes);
     const repeated = this.#handshakes.get(handshake);
     if (repeated !== undefined) return repeated.offer;
     const { attempt } = init;
     if (service.refusal !== undefined) return this.#refuse(init, service.refusal);
     const sourceText = formatTransportAddress(source);
-    if (this.#underLoad(now, source.ip) && !this.#cookies.accepts(now, sourceText, attempt, init.cookie)) {
+    const holder = holderOf(source.ip);
+    if (this.#underLoad(now, holder) && !this.#cookies.accepts(now, sourceText, init.nonce, init.cookie)) {
       this.counters.cookiesDemanded += 1;
-      return encodeOffer({ status: 'cookie', attempt, cookie: this.#cookies.bake(now, sourceText, attempt) });
+      return encodeOffer({ status: 'cookie', attempt, cookie: this.#cookies.bake(now, sourceText, init.nonce) });
     }
-    if (this.#unconfirmed.size >= MAX_UNCONFIRMED || this.#heldBy(source.ip) >= MAX_UNCONFIRMED_PER_SOURCE) {
+    if (this.#unconfirmed.size >= MAX_UNCONFIRMED || this.#heldBy(holder) >= MAX_UNCONFIRMED_PER_SOURCE) {
       return this.#refuse(init, 'limit');
     }
     const group = this.#init.groups.find((g) => init.groupIds.includes(g.id));
@@ -155,7 +159,7 @@ export class Responder {
       this.#init.portPairs.isFree(now, { initiator: port, responder: init.responderPort }),
     );
     if (initiator === undefined) return this.#namePorts(now, init);
-    return this.#accept(now, { bytes, init, handshake, group, suite, initiator, source: source.ip, service });
+    return this.#accept(now, { bytes, init, handshake, group, suite, initiator, source: holder, service });
   }
 
   #refuse({ attempt }: Init, reason: OfferRefusal): Uint8Array {
@@ -248,7 +252,7 @@ export class Responder {
     else this.#perSource.delete(entry.source);
   }
 
-  /** The oldest association makes room; its sessions keep their own keys and go on. */
+  /** The one that opened nothing for longest makes room; its sessions keep their own keys and go on. */
   #evict(): void {
     if (this.#associations.size < MAX_ASSOCIATIONS) return;
     for (const association of this.#associations.values()) {
@@ -273,4 +277,14 @@ export class Responder {
       this.#heldBy(source) >= MAX_UNCONFIRMED_PER_SOURCE / 2
     );
   }
+}
+
+function messageName(bytes: Uint8Array): string {
+  return toHex(sha256(bytes));
+}
+
+/** Who is charged for unconfirmed associations: an IPv4 address, or an IPv6 /64, since a host has all of that. */
+function holderOf(ip: string): string {
+  const bytes = addressBytes(ip);
+  return bytes?.length === 16 ? toHex(bytes.subarray(0, 8)) : ip;
 }

@@ -94,7 +94,7 @@ export class SendSide {
     this.#edge = Math.max(this.#edge, bytes + window);
     if (atEnd && !this.#endAcknowledged) this.#endAcknowledged = true;
     else if (bytes <= this.#replay.start) return false;
-    this.#replay.release(bytes, bytes >= this.#sentTwiceBelow);
+    this.#replay.release(bytes, bytes > this.#sentTwiceBelow);
     if (this.#sent < bytes) this.#sent = bytes;
     return true;
   }

@@ -8,25 +8,39 @@
  *         +------------------+--- both ends acknowledged, reset, refused, crash, time-out ---> ended
  *
  * Only the initiator dials. The responder answers resumes, also for a while after the end (its tombstone), so that a
- * last record lost on the way hangs nobody. Congestion control and segmentation are the kernel's.
+ * last record lost on the way hangs nobody; and since nobody could answer in the initiator's place, that one ends only
+ * when the responder has closed the last subflow. Congestion control and segmentation are the kernel's.
  * Sans-IO: see docs/architecture.md for the pattern, docs/protocol.md, "Stream sessions", for the rules.
  */
 import { equalConstantTime } from '../core/bytes.ts';
 import { Deadlines } from '../core/deadlines.ts';
 import { ProtocolError, WireError } from '../core/errors.ts';
 import { earliest, type Instant } from '../core/time.ts';
-import { DialLadder } from './dial-ladder.ts';
-import { messageMac, type SessionKeys } from './key-schedule.ts';
+import { Dialing } from './dialing.ts';
+import { messageMac } from './key-schedule.ts';
 import { LINGER_MS, MAX_RECORD_PAYLOAD, type StreamLimits } from './limits.ts';
-import { Liveness } from './liveness.ts';
+import { KEEPALIVE_MS } from './liveness.ts';
+import { Outbox } from './outbox.ts';
 import type { PortPair } from './port-pairs.ts';
 import { ReceiveSide } from './receive-side.ts';
 import { SendSide } from './send-side.ts';
+import type {
+  DialFailure,
+  SessionErrorCode,
+  SessionEvent,
+  SessionRole,
+  SubflowEnd,
+  Transmit,
+} from './session-event.ts';
+import type { SessionIdentity, VerifiedHello } from './session-identity.ts';
 import { Subflow } from './subflow.ts';
-import type { Suite } from './suite.ts';
+import { type Suite, TAG_BYTES } from './suite.ts';
 import { type Authenticated, encodeResume, type Refuse } from './wire/hello.ts';
 import { RECORD_TYPE, type RecordHeader, type RecordType } from './wire/record.ts';
-import { decodeWhereabouts, type Whereabouts } from './wire/update.ts';
+import { decodeWhereabouts } from './wire/update.ts';
+
+export type * from './session-event.ts';
+export type * from './session-identity.ts';
 
 /** What a session may send before it has heard the peer's window. */
 const INITIAL_CREDIT_BYTES = 256 << 10;
@@ -36,44 +50,14 @@ const ACK_DELAY_MS = 20;
 const ACK_EVERY_BYTES = 256 << 10;
 /** An unanswered hello: well above any handshake's delay in a peer under load. */
 const CONFIRM_MS = 3_000;
-/** All of the peer's addresses refuse: wait this long for word that it has moved, then believe that it is gone. */
-const REFUSED_MEANS_GONE_MS = 1_000;
 /** The peer's kernel closed the subflow and no resume came: the process is gone. Within the 3 s of a crash notice. */
 const CLOSED_MEANS_GONE_MS = 2_500;
 /** A reset may come from a NAT that forgot, so the peer may be in an outage just now. */
 const RESET_MEANS_GONE_MS = 30_000;
 /** Responder: the peer acknowledges nothing for this long, so perhaps its path is dead and it doesn't know. */
 const PEER_SILENT_MS = 1_000;
-
-export type SessionRole = 'initiator' | 'responder';
-export type SessionErrorCode = 'ECONNRESET' | 'ETIMEDOUT' | 'ECONNREFUSED' | 'EPROTO';
-
-/** How a subflow ended: FIN, RST, or our own address went away from under it. */
-export type SubflowEnd = 'closed' | 'reset' | 'lost';
-export type DialFailure = 'refused' | 'unreachable';
-
-export type SessionEvent =
-  | { readonly type: 'dial' }
-  | { readonly type: 'close-subflow'; readonly subflow: number; readonly graceful: boolean }
-  | { readonly type: 'opened' }
-  | { readonly type: 'suspended' }
-  /** The session goes on over another subflow; `gapMs` is 0 where the old one still worked. */
-  | { readonly type: 'moved'; readonly gapMs: number; readonly wasSuspended: boolean }
-  | { readonly type: 'refused'; readonly refuse: Refuse }
-  | { readonly type: 'peer-silent' }
-  | { readonly type: 'whereabouts'; readonly whereabouts: Whereabouts }
-  | { readonly type: 'ended'; readonly error: SessionErrorCode | undefined };
-
-export interface SessionIdentity {
-  readonly associationId: Uint8Array;
-  readonly portPair: PortPair;
-  readonly suite: Suite;
-  readonly keys: SessionKeys;
-  /** Initiator: encodes OPEN for a state sequence number and window. */
-  readonly encodeOpen?: (stateSequence: number, window: number) => Uint8Array;
-  /** Initiator: the key of the MAC in REFUSE. */
-  readonly refuseKey?: Uint8Array;
-}
+/** Responder: an initiator that has a path is heard this often at least, lost packets allowed for. */
+const HEARD_EVERY_MS: number = KEEPALIVE_MS + 10_000;
 
 export interface StreamSessionInit {
   readonly role: SessionRole;
@@ -82,30 +66,8 @@ export interface StreamSessionInit {
   readonly now: Instant;
 }
 
-export interface Transmit {
-  readonly subflow: number;
-  readonly bytes: readonly Uint8Array[];
-}
-
-/** What a verified hello tells the responder. */
-export interface VerifiedHello {
-  readonly kind: 'open' | 'resume';
-  readonly stateSequence: number;
-  readonly receiveOffset: number;
-  readonly window: number;
-}
-
-type DeadlineName = 'ack' | 'confirm' | 'dial' | 'give-up' | 'gone' | 'refused' | 'linger' | 'silent';
-const DEADLINE_NAMES: readonly DeadlineName[] = [
-  'ack',
-  'confirm',
-  'dial',
-  'give-up',
-  'gone',
-  'refused',
-  'linger',
-  'silent',
-];
+type DeadlineName = 'ack' | 'confirm' | 'give-up' | 'gone' | 'linger' | 'silent';
+const DEADLINE_NAMES: readonly DeadlineName[] = ['ack', 'confirm', 'give-up', 'gone', 'linger', 'silent'];
 
 export class StreamSession {
   readonly role: SessionRole;
@@ -113,30 +75,31 @@ export class StreamSession {
   #identity: SessionIdentity;
   readonly #send: SendSide;
   readonly #receive: ReceiveSide;
+  readonly #outbox: Outbox = new Outbox();
+  readonly #dialing: Dialing = new Dialing();
   readonly #deadlines: Deadlines<DeadlineName> = new Deadlines(DEADLINE_NAMES);
-  readonly #ladder: DialLadder = new DialLadder();
   readonly #events: SessionEvent[] = [];
   readonly #onRecord = (header: RecordHeader, payload: readonly Buffer[]): void => this.#handleRecord(header, payload);
-  #liveness: Liveness;
   #current: Subflow | undefined;
   /** The confirmed subflow before `#current`, still listened to until that is confirmed. */
   #previous: Subflow | undefined;
   #stateSequence = 0;
   #opened: boolean;
-  #dialing = false;
   #suspendedAt: Instant | undefined;
-  #roundTripMs = 0;
+  #heardAt: Instant;
   #moves = 0;
-  #ackDue = false;
-  #pingDue = false;
-  #pongDue = false;
-  #announcement: Uint8Array | undefined;
-  #resetDue = false;
-  #wasReset = false;
-  #ownerGone = false;
-  #peerGone = false;
-  #ended = false;
   #silentMs = PEER_SILENT_MS;
+  /** The owner wants no more bytes. */
+  #ownerGone = false;
+  /** The peer had finished, and its process is gone: only a later write is an error. */
+  #peerGone = false;
+  /** Initiator: all is said, the responder's closing of the subflow is awaited. */
+  #parting = false;
+  /** A RESET was sent, or is what a peer gets to hear that comes back. */
+  #wasReset = false;
+  #ended = false;
+  #endTold = false;
+  #outcome: SessionErrorCode | undefined;
   #inputNow: Instant = 0;
   #inputSubflow: Subflow | undefined;
   #bytesReceived = 0;
@@ -148,9 +111,14 @@ export class StreamSession {
     this.#identity = identity;
     this.#limits = limits;
     this.#opened = role === 'responder';
+    this.#heardAt = now;
     this.#send = new SendSide(limits.replayLimitBytes, INITIAL_CREDIT_BYTES);
-    this.#receive = new ReceiveSide(now, limits.initialWindowBytes, limits.maxWindowBytes);
-    this.#liveness = new Liveness(now, 0);
+    this.#receive = new ReceiveSide(
+      now,
+      Math.max(limits.initialWindowBytes, INITIAL_CREDIT_BYTES),
+      limits.maxWindowBytes,
+    );
+    this.#deadlines.set('give-up', now + limits.sessionTimeoutMs);
   }
 
   // ---- looks -------------------------------------------------------------------------------------------------------
@@ -164,6 +132,7 @@ export class StreamSession {
   get state(): 'opening' | 'open' | 'suspended' | 'closing' | 'ended' {
     if (this.#ended) return 'ended';
     if (!this.#opened) return 'opening';
+    if (this.#parting) return 'closing';
     if (this.#current?.confirmed !== true && this.#previous === undefined) return 'suspended';
     return this.#ownerGone ? 'closing' : 'open';
   }
@@ -176,6 +145,10 @@ export class StreamSession {
   get bytesReceived(): number {
     return this.#bytesReceived;
   }
+  /** Received and not read yet: what the session holds for its owner. */
+  get unread(): number {
+    return this.#receive.inboxBytes;
+  }
   get badRecords(): number {
     return this.#badRecords;
   }
@@ -186,9 +159,11 @@ export class StreamSession {
   get hasRoom(): boolean {
     return this.#send.hasRoom;
   }
-  /** Whether something written has still to reach the peer. */
+  /** Whether something written, the end, or a reset has still to reach the peer. */
   get delivering(): boolean {
-    return !this.#ended && (this.#resetDue || this.#send.unacknowledged > 0 || this.#send.ended) && !this.#allDelivered;
+    if (this.#ended) return false;
+    if (this.#outbox.resetDue || this.#wasReset) return true;
+    return this.#send.ended ? !this.#send.endAcknowledged : this.#send.unacknowledged > 0;
   }
   /** Whether the peer's stream has ended and everything of it was read. */
   get readEnded(): boolean {
@@ -197,13 +172,11 @@ export class StreamSession {
   get currentSubflow(): number | undefined {
     return this.#current?.id;
   }
-  get #allDelivered(): boolean {
-    return this.#send.ended ? this.#send.endAcknowledged : this.#send.unacknowledged === 0;
-  }
 
   // ---- the owner's commands ------------------------------------------------------------------------------------------
 
   write(chunks: readonly Uint8Array[]): void {
+    if (this.#ended || this.#ownerGone || this.#send.ended) return;
     if (this.#peerGone) return this.#finish('ECONNRESET');
     for (const chunk of chunks) {
       this.#send.append(chunk);
@@ -212,6 +185,7 @@ export class StreamSession {
   }
 
   end(): void {
+    if (this.#ended) return;
     this.#send.end();
     if (this.#peerGone) this.#finish(undefined);
   }
@@ -223,46 +197,57 @@ export class StreamSession {
 
   /** The owner is gone: deliver what was written, read nothing more. Unread bytes make it a reset, as in TCP. */
   close(now: Instant): void {
-    if (this.#ended || this.#ownerGone) return;
+    if (this.#ownerGone) return;
     if (this.#receive.inboxBytes > 0) return this.reset(now);
     this.#ownerGone = true;
     this.end();
-    this.#deadlines.set('linger', now + LINGER_MS);
-    this.#finishWhenDone();
+    this.#linger(now);
   }
 
   reset(now: Instant): void {
-    if (this.#ended) return;
     this.#ownerGone = true;
-    this.#resetDue = true;
-    this.#send.clear();
     this.#receive.discard();
+    if (this.#ended || this.#parting) return;
+    this.#send.clear();
+    this.#outbox.resetDue = true;
+    this.#linger(now);
+  }
+
+  #linger(now: Instant): void {
+    if (this.#ended || this.#parting) return;
+    const neverSeen = this.#stateSequence === 0 && this.#send.unacknowledged === 0;
+    if (neverSeen) return this.#finish(undefined);
     this.#deadlines.set('linger', now + LINGER_MS);
+    this.#finishWhenDone(now);
   }
 
   // ---- subflows ------------------------------------------------------------------------------------------------------
 
   /** Initiator: a connection to the peer's session port stands. The hello and data behind it are ready to transmit. */
   attachDialed(now: Instant, id: number, roundTripMs: number): void {
-    this.#dialing = false;
-    this.#deadlines.clear('dial');
-    this.#deadlines.clear('refused');
-    this.#ladder.restart();
+    this.#dialing.attached();
+    if (this.#ended || this.#peerGone) {
+      this.#events.push({ type: 'close-subflow', subflow: id, graceful: false });
+      return;
+    }
     this.#stateSequence += 1;
-    const subflow = this.#newSubflow(now, id, this.#stateSequence);
-    const { associationId, portPair, keys, encodeOpen } = this.#identity;
-    const { window, acknowledgement } = this.#receive;
-    subflow.hello = this.#opened
-      ? encodeResume(
-          { associationId, portPair, stateSequence: this.#stateSequence, receiveOffset: acknowledgement, window },
-          (covered) => messageMac(keys.resume, covered),
-        )
-      : encodeOpen?.(this.#stateSequence, window);
-    subflow.helloMac = subflow.hello?.subarray(-16);
+    const subflow = this.#newSubflow(now, id, roundTripMs);
+    subflow.hello = this.#encodeHello();
+    subflow.helloMac = subflow.hello.subarray(-TAG_BYTES);
     this.#receive.told();
     this.#deadlines.set('confirm', now + CONFIRM_MS);
-    this.#roundTripMs = roundTripMs;
-    this.#use(now, subflow);
+    this.#outbox.resetDue ||= this.#wasReset;
+    this.#use(subflow);
+  }
+
+  #encodeHello(): Uint8Array {
+    const { associationId, portPair, keys, encodeOpen } = this.#identity;
+    const { window, acknowledgement } = this.#receive;
+    if (!this.#opened && encodeOpen !== undefined) return encodeOpen(this.#stateSequence, window);
+    return encodeResume(
+      { associationId, portPair, stateSequence: this.#stateSequence, receiveOffset: acknowledgement, window },
+      (covered) => messageMac(keys.resume, covered),
+    );
   }
 
   /**
@@ -276,35 +261,35 @@ export class StreamSession {
     } catch {
       return false;
     }
+    const moved = this.#stateSequence > 0;
     this.#stateSequence = hello.stateSequence;
-    const subflow = this.#newSubflow(now, id, hello.stateSequence);
+    const subflow = this.#newSubflow(now, id, 0);
     subflow.confirmed = true;
     subflow.answerDue = hello.kind === 'open' ? RECORD_TYPE.openOk : RECORD_TYPE.resumeOk;
-    if (this.#ended) {
-      this.#resetDue = this.#wasReset;
-      this.#current = subflow;
-      return true;
-    }
-    this.#use(now, subflow);
-    this.#deadlines.clear('gone');
-    this.#confirmed(now, hello.stateSequence > 1);
+    this.#peerGone = false;
+    this.#use(subflow);
+    if (this.#ended) this.#outbox.resetDue = this.#wasReset;
+    else this.#confirmed(now, moved);
+    this.#finishWhenDone(now);
     return true;
   }
 
-  #newSubflow(now: Instant, id: number, number: number): Subflow {
+  #newSubflow(now: Instant, id: number, roundTripMs: number): Subflow {
     const { suite, keys, portPair } = this.#identity;
     const initiator = this.role === 'initiator';
     return new Subflow({
       id,
-      number,
+      number: this.#stateSequence,
       portPair,
       sealer: suite.sealer(initiator ? keys.recordFromInitiator : keys.recordFromResponder),
       opener: suite.opener(initiator ? keys.recordFromResponder : keys.recordFromInitiator),
       now,
+      roundTripMs,
+      replaced: this.#current,
     });
   }
 
-  #use(now: Instant, subflow: Subflow): void {
+  #use(subflow: Subflow): void {
     const old = this.#current;
     if (old !== undefined) {
       const keep = this.role === 'initiator' && old.confirmed && this.#previous === undefined;
@@ -313,40 +298,38 @@ export class StreamSession {
     }
     this.#current = subflow;
     this.#send.rewind();
-    this.#ackDue = false;
-    this.#pingDue = false;
-    this.#pongDue = false;
-    this.#liveness.restart(now, this.#roundTripMs);
+    this.#outbox.restart();
   }
 
   #confirmed(now: Instant, moved: boolean): void {
-    const previous = this.#previous;
-    this.#previous = undefined;
-    if (previous !== undefined) this.#closeSubflow(previous, false);
+    this.#dropPrevious();
+    this.#dialing.settle();
     this.#deadlines.clear('confirm');
-    this.#deadlines.clear('give-up');
-    const { suspendedAt, wasSuspended } = {
-      suspendedAt: this.#suspendedAt,
-      wasSuspended: this.#suspendedAt !== undefined,
-    };
+    this.#deadlines.clear('gone');
+    if (this.role === 'responder') this.#deadlines.set('give-up', now + this.#limits.sessionTimeoutMs);
+    else this.#deadlines.clear('give-up');
+    const suspendedAt = this.#suspendedAt;
     this.#suspendedAt = undefined;
     if (!this.#opened) {
       this.#opened = true;
       this.#events.push({ type: 'opened' });
-    } else if (moved) {
+    } else if (moved && !this.#parting) {
       this.#moves += 1;
-      this.#events.push({ type: 'moved', gapMs: suspendedAt === undefined ? 0 : now - suspendedAt, wasSuspended });
+      const gapMs = suspendedAt === undefined ? 0 : now - suspendedAt;
+      this.#events.push({ type: 'moved', gapMs, wasSuspended: suspendedAt !== undefined });
     }
   }
 
   /** The connection takes no more bytes for now, or does again. */
   setBlocked(id: number, blocked: boolean): void {
-    if (this.#current?.id === id) this.#current.blocked = blocked;
+    const subflow = this.#subflow(id);
+    if (subflow !== undefined) subflow.blocked = blocked;
   }
 
   handleBytes(now: Instant, id: number, chunk: Buffer): void {
-    const subflow = this.#current?.id === id ? this.#current : this.#previous?.id === id ? this.#previous : undefined;
+    const subflow = this.#subflow(id);
     if (subflow === undefined || this.#ended) return;
+    subflow.liveness.stirred(now);
     this.#inputNow = now;
     this.#inputSubflow = subflow;
     try {
@@ -358,7 +341,7 @@ export class StreamSession {
         this.#closeSubflow(subflow, false);
         this.handleSubflowEnd(now, id, 'lost');
       } else if (error instanceof ProtocolError) {
-        this.#resetDue = true;
+        this.#outbox.resetDue = true;
         this.#finish('EPROTO');
       } else throw error;
     }
@@ -367,20 +350,16 @@ export class StreamSession {
   /** The connection is gone; nothing more will come from it. */
   handleSubflowEnd(now: Instant, id: number, how: SubflowEnd): void {
     if (this.#previous?.id === id) this.#previous = undefined;
-    if (this.#current?.id !== id) return;
+    const lost = this.#current;
+    if (lost?.id !== id) return;
     this.#current = undefined;
-    if (this.#ended) return;
-    this.#deadlines.clear('confirm');
-    this.#deadlines.clear('ack');
-    this.#deadlines.clear('silent');
-    if (this.#ownerGone && this.#allDelivered && !this.#resetDue) return this.#finish(undefined);
-    if (this.#suspendedAt === undefined) {
-      this.#suspendedAt = now;
-      this.#deadlines.set('give-up', now + this.#limits.sessionTimeoutMs);
-      if (this.#opened) this.#events.push({ type: 'suspended' });
-    }
+    if (this.#ended) return this.#leave(false);
+    if (this.#parting && how === 'closed') return this.#finish(undefined);
+    for (const name of ['confirm', 'ack', 'silent'] as const) this.#deadlines.clear(name);
+    if (this.#previous !== undefined) this.#fallBack(this.#previous);
+    else this.#suspend(now);
     if (this.role === 'initiator') {
-      this.#ladder.restart();
+      if (lost.confirmed) this.#dialing.restartLadder();
       this.#requestDial(now);
     } else if (how !== 'lost') {
       this.#deadlines.set('gone', now + (how === 'closed' ? CLOSED_MEANS_GONE_MS : RESET_MEANS_GONE_MS));
@@ -388,26 +367,58 @@ export class StreamSession {
     }
   }
 
+  /** The new subflow came to nothing, and the one before it still stands. */
+  #fallBack(previous: Subflow): void {
+    this.#previous = undefined;
+    this.#current = previous;
+    this.#send.rewind();
+  }
+
+  #suspend(now: Instant): void {
+    if (this.#suspendedAt !== undefined || this.#peerGone) return;
+    this.#suspendedAt = now;
+    if (this.#parting) return;
+    this.#deadlines.set('give-up', now + this.#limits.sessionTimeoutMs);
+    if (this.#opened) this.#events.push({ type: 'suspended' });
+  }
+
+  #subflow(id: number): Subflow | undefined {
+    if (this.#current?.id === id) return this.#current;
+    return this.#previous?.id === id ? this.#previous : undefined;
+  }
+
+  #dropPrevious(): void {
+    if (this.#previous !== undefined) this.#closeSubflow(this.#previous, false);
+    this.#previous = undefined;
+  }
+
+  #closeSubflow(subflow: Subflow, graceful: boolean): void {
+    this.#events.push({ type: 'close-subflow', subflow: subflow.id, graceful });
+  }
+
   // ---- dialing -------------------------------------------------------------------------------------------------------
 
+  /** A confirmed subflow that is not known to be dead. */
+  #pathWorks(now: Instant): boolean {
+    return this.#current?.confirmed === true && this.#current.liveness.verdict(now) !== 'dead';
+  }
+
   #requestDial(now: Instant): void {
-    if (this.#dialing || this.#ended) return;
-    const wait = this.#ladder.nextWaitMs();
-    if (wait > 0) return this.#deadlines.set('dial', now + wait);
-    this.#startDial();
+    if (this.#ended || this.#peerGone) return;
+    if (this.#dialing.request(now)) this.#events.push({ type: 'dial' });
   }
 
   #startDial(): void {
-    this.#deadlines.clear('dial');
-    this.#dialing = true;
+    this.#dialing.start();
     this.#events.push({ type: 'dial' });
   }
 
   handleDialFailure(now: Instant, failure: DialFailure): void {
-    this.#dialing = false;
     if (this.#ended) return;
-    if (failure === 'unreachable') this.#deadlines.clear('refused');
-    else if (this.#deadlines.get('refused') === undefined) this.#deadlines.set('refused', now + REFUSED_MEANS_GONE_MS);
+    if (this.#parting && failure === 'refused') return this.#finish(undefined);
+    if (this.#pathWorks(now)) return this.#dialing.settle();
+    if (failure === 'refused') this.#dialing.refused(now);
+    else this.#dialing.unreachable();
     this.#requestDial(now);
   }
 
@@ -416,84 +427,103 @@ export class StreamSession {
    * `handleSubflowEnd(…, 'lost')` first.
    */
   handleNetworkChange(now: Instant): void {
-    if (this.#ended || this.role === 'responder') return;
-    this.#ladder.restart();
-    if (this.#current === undefined) {
-      this.#dialing = false;
-      this.#ladder.nextWaitMs();
-      this.#startDial();
-    } else if (this.#current.confirmed) this.#ask(now);
+    if (this.#ended || this.#peerGone || this.role === 'responder') return;
+    this.#dialing.restartLadder();
+    if (this.#current?.confirmed === true) this.#ask(now, this.#current);
+    else this.#startDial();
   }
 
-  /** Tells the peer where this process is, on the subflow: an encoded {@link Whereabouts}. */
+  /** Tells the peer where this process is, on the subflow: an encoded whereabouts list. */
   announce(whereabouts: Uint8Array): void {
-    this.#announcement = whereabouts;
+    this.#outbox.announcement = whereabouts;
   }
 
   /** Initiator: go over to a new subflow although the present one works. */
   migrate(): void {
-    if (this.role === 'initiator' && !this.#ended && !this.#dialing) this.#startDial();
+    if (this.role !== 'initiator' || this.#ended || this.#peerGone || this.#dialing.underWay) return;
+    this.#startDial();
   }
 
   /** Initiator, after a refusal of OPEN: try again under another identity. What was written is kept. */
   reopen(now: Instant, identity: SessionIdentity): void {
+    if (this.#ended || this.#opened) return;
     this.#identity = identity;
-    this.#ladder.restart();
+    this.#dialing.settle();
     this.#requestDial(now);
   }
 
   /** The peer's process is known to be gone (its port refuses): no need to wait. */
   handlePeerGone(): void {
     if (this.#ended) return;
+    if (this.#parting) return this.#finish(undefined);
+    if (!this.#opened) return this.#finish('ECONNREFUSED');
+    if (!this.#receive.ended || this.#send.unacknowledged > 0) return this.#finish('ECONNRESET');
+    if (this.#send.ended) return this.#finish(undefined);
     // A peer that had finished, and that we owe nothing, may go: only a later write will notice, as with TCP.
-    if (this.#receive.ended && this.#send.unacknowledged === 0 && !this.#send.ended) {
-      this.#peerGone = true;
-      this.#deadlines.clearAll();
-    } else if (this.#receive.ended && this.#send.unacknowledged === 0) this.#finish(undefined);
-    else this.#finish('ECONNRESET');
+    this.#peerGone = true;
+    this.#dialing.settle();
+    this.#deadlines.clearAll();
+    this.#dropPrevious();
+    if (this.#current !== undefined) this.#closeSubflow(this.#current, false);
+    this.#current = undefined;
   }
 
   /** Ends the session here and now, without telling the peer. */
   fail(error: SessionErrorCode): void {
+    this.#outbox.resetDue = false;
     this.#finish(error);
   }
 
-  #handleRefusal(now: Instant, subflow: Subflow, { message, covered, mac }: Authenticated<Refuse>): void {
+  #handleRefusal(now: Instant, subflow: Subflow, refusal: Authenticated<Refuse>): void {
+    const { code } = refusal.message;
+    const genuine = code === 'unknown' || this.#isGenuine(refusal, subflow);
+    if (!genuine) this.#badRecords += 1;
     this.#closeSubflow(subflow, false);
-    if (this.#current === subflow) this.#current = undefined;
-    if (message.code !== 'unknown') {
-      const { refuseKey } = this.#identity;
-      const expected = messageMac(refuseKey ?? new Uint8Array(32), covered, subflow.helloMac ?? new Uint8Array(0));
-      if (!equalConstantTime(expected, mac)) {
-        this.#badRecords += 1;
-        return this.handleDialFailure(now, 'unreachable');
-      }
+    if (genuine && code === 'unknown' && this.#parting) return this.#finish(undefined);
+    if (genuine && !this.#opened && code !== 'stale') {
+      this.#current = undefined;
+      this.#deadlines.clear('confirm');
+      this.#events.push({ type: 'refused', refuse: refusal.message });
+      return;
     }
-    this.#deadlines.clear('confirm');
-    if (!this.#opened) this.#events.push({ type: 'refused', refuse: message });
-    else if (message.code === 'stale' || message.code === 'limit') this.handleDialFailure(now, 'unreachable');
-    else this.handlePeerGone();
+    if (genuine && code !== 'unknown' && code !== 'stale' && code !== 'limit') {
+      this.#current = undefined;
+      return this.handlePeerGone();
+    }
+    // Another host may have the peer's old address by now: it says `unknown`, as a closed port says RST.
+    if (genuine && code === 'unknown') this.#dialing.refused(now);
+    this.handleSubflowEnd(now, subflow.id, 'lost');
   }
 
-  // ---- records -------------------------------------------------------------------------------------------------------
+  #isGenuine({ covered, mac }: Authenticated<Refuse>, { helloMac }: Subflow): boolean {
+    const { refuseKey } = this.#identity;
+    if (refuseKey === undefined || helloMac === undefined) return false;
+    return equalConstantTime(messageMac(refuseKey, covered, helloMac), mac);
+  }
+
+  // ---- records in ----------------------------------------------------------------------------------------------------
 
   #handleRecord(header: RecordHeader, payload: readonly Buffer[]): void {
     const now = this.#inputNow;
-    const subflow = this.#inputSubflow as Subflow;
-    if (this.#ended) return;
-    if (!subflow.confirmed) {
-      if (header.type !== RECORD_TYPE.openOk && header.type !== RECORD_TYPE.resumeOk) {
-        throw new WireError(`record type ${header.type} before the answer to the hello`);
-      }
-      subflow.confirmed = true;
-      this.#confirmed(now, true);
+    const subflow = this.#inputSubflow;
+    if (this.#ended || subflow === undefined) return;
+    if (header.stateSequence !== subflow.number) {
+      throw new WireError(`record state sequence: ${header.stateSequence} on subflow ${subflow.number}`);
     }
+    if (!subflow.confirmed) {
+      const expected = this.#opened ? RECORD_TYPE.resumeOk : RECORD_TYPE.openOk;
+      if (header.type !== expected) throw new WireError(`record type ${header.type} before the answer to the hello`);
+      subflow.confirmed = true;
+      this.#confirmed(now, this.#opened);
+    }
+    this.#heardAt = now;
     const progress = this.#send.acknowledge(header.acknowledgement, header.window);
-    this.#liveness.heard(now, header.type === RECORD_TYPE.data, this.#send.outstanding);
+    subflow.liveness.heard(now, header.type === RECORD_TYPE.data, this.#send.outstanding || this.#parting);
+    if (subflow === this.#current) this.#dialing.notRefused();
     if (progress) this.#silentMs = PEER_SILENT_MS;
     this.#watchSilence(now);
     this.#handleType(now, header, payload);
-    this.#finishWhenDone();
+    this.#finishWhenDone(now);
   }
 
   #handleType(now: Instant, header: RecordHeader, payload: readonly Buffer[]): void {
@@ -503,13 +533,13 @@ export class StreamSession {
         break;
       case RECORD_TYPE.fin:
         this.#receive.end(header.offset);
-        this.#ackDue = true;
+        this.#outbox.ackDue = true;
         break;
       case RECORD_TYPE.reset:
-        this.#finish(this.#ownerGone ? undefined : 'ECONNRESET');
+        this.#finish(this.#ownerGone || this.#parting ? undefined : 'ECONNRESET');
         break;
       case RECORD_TYPE.ping:
-        this.#pongDue = true;
+        this.#outbox.pongDue = true;
         break;
       case RECORD_TYPE.addresses:
         this.#events.push({ type: 'whereabouts', whereabouts: decodeWhereabouts(payload) });
@@ -531,9 +561,11 @@ export class StreamSession {
     const fresh = this.#receive.take(header.offset, payload, header.payloadBytes);
     this.#bytesReceived += fresh;
     if (this.#ownerGone && fresh > 0) return this.reset(now);
-    if (this.#receive.unacknowledged >= ACK_EVERY_BYTES || fresh === 0) this.#ackDue = true;
+    if (this.#receive.unacknowledged >= ACK_EVERY_BYTES || fresh === 0) this.#outbox.ackDue = true;
     else if (this.#deadlines.get('ack') === undefined) this.#deadlines.set('ack', now + ACK_DELAY_MS);
   }
+
+  // ---- records out ---------------------------------------------------------------------------------------------------
 
   pollTransmit(now: Instant): Transmit | undefined {
     const subflow = this.#current;
@@ -544,97 +576,80 @@ export class StreamSession {
       return { subflow: subflow.id, bytes: [hello] };
     }
     const type = this.#nextRecordType(subflow);
-    if (type === undefined) {
-      if (this.#ended && !subflow.blocked) this.#closeSubflow(subflow, true);
-      if (this.#ended) this.#current = undefined;
-      return undefined;
+    if (type === undefined) return undefined;
+    const bytes = this.#encodeRecord(subflow, type);
+    if (this.#ended) {
+      if (!this.#outbox.resetDue) this.#leave(true);
+    } else if (type === RECORD_TYPE.reset) {
+      this.#wasReset = true;
+      this.#part(now);
+    } else {
+      if (type === RECORD_TYPE.data || type === RECORD_TYPE.fin) this.#expectAnswer(now, subflow);
+      this.#finishWhenDone(now);
     }
-    const offset = this.#send.sent;
-    const payload = this.#takePayload(type);
-    const bytes = subflow.writer.write(
-      {
-        type,
-        payloadBytes: payload.reduce((sum, part) => sum + part.length, 0),
-        stateSequence: this.#stateSequence,
-        offset,
-        acknowledgement: this.#receive.acknowledgement,
-        window: this.#receive.window,
-      },
-      payload,
-    );
-    this.#receive.told();
-    this.#ackDue = false;
-    this.#deadlines.clear('ack');
-    if (type === RECORD_TYPE.data || type === RECORD_TYPE.fin) this.#expectAnswer(now);
-    if (type === RECORD_TYPE.reset) this.#finish(undefined);
-    this.#finishWhenDone();
     return { subflow: subflow.id, bytes };
   }
 
-  #takePayload(type: RecordType): readonly Uint8Array[] {
-    if (type === RECORD_TYPE.data) return this.#send.take(MAX_RECORD_PAYLOAD);
-    const announcement = type === RECORD_TYPE.addresses ? this.#announcement : undefined;
-    if (announcement === undefined) return [];
-    this.#announcement = undefined;
-    return [announcement];
-  }
-
-  /** What goes out next, the most urgent first; the mark that asked for it is taken. */
   #nextRecordType(subflow: Subflow): RecordType | undefined {
-    if (subflow.answerDue !== undefined) {
-      const { answerDue } = subflow;
+    const { answerDue } = subflow;
+    if (answerDue !== undefined) {
       subflow.answerDue = undefined;
       return answerDue;
     }
-    if (this.#resetDue) {
-      this.#resetDue = false;
-      this.#wasReset = true;
-      return RECORD_TYPE.reset;
-    }
-    if (this.#ended) return this.#ackDue ? RECORD_TYPE.ack : undefined;
-    if (this.#pongDue) {
-      this.#pongDue = false;
-      return RECORD_TYPE.pong;
-    }
-    if (this.#pingDue) {
-      this.#pingDue = false;
-      return RECORD_TYPE.ping;
-    }
-    if (this.#announcement !== undefined) return RECORD_TYPE.addresses;
-    if (this.#send.sendable > 0) return RECORD_TYPE.data;
-    if (this.#send.endDue) {
-      this.#send.takeEnd();
-      return RECORD_TYPE.fin;
-    }
-    return this.#ackDue || this.#receive.windowUpdateDue ? RECORD_TYPE.ack : undefined;
+    if (this.#ended || this.#wasReset) return this.#outbox.takeReset() ? RECORD_TYPE.reset : undefined;
+    return this.#outbox.next(this.#send, this.#receive);
+  }
+
+  #encodeRecord(subflow: Subflow, type: RecordType): Uint8Array[] {
+    const offset = this.#send.sent;
+    const payload =
+      type === RECORD_TYPE.data
+        ? this.#send.take(MAX_RECORD_PAYLOAD)
+        : type === RECORD_TYPE.addresses
+          ? this.#outbox.takeAnnouncement()
+          : [];
+    const { acknowledgement, window } = this.#receive;
+    const payloadBytes = payload.reduce((sum, part) => sum + part.length, 0);
+    const stateSequence = subflow.number;
+    this.#receive.told();
+    this.#outbox.ackDue = false;
+    this.#deadlines.clear('ack');
+    return subflow.writer.write({ type, payloadBytes, stateSequence, offset, acknowledgement, window }, payload);
   }
 
   // ---- time ----------------------------------------------------------------------------------------------------------
 
   pollTimeout(): Instant | undefined {
-    return earliest(this.#deadlines.next(), this.#watching ? this.#liveness.deadline() : undefined);
+    if (this.#ended) return undefined;
+    const path = this.#watched?.liveness.deadline();
+    return earliest(earliest(this.#deadlines.next(), this.#dialing.pollTimeout()), path);
   }
 
   handleTimeout(now: Instant): void {
     for (let name = this.#deadlines.takeDue(now); name !== undefined; name = this.#deadlines.takeDue(now)) {
       this.#handleDeadline(now, name);
     }
-    if (!this.#watching) return;
-    const verdict = this.#liveness.verdict(now);
-    if (verdict === 'ask') this.#ask(now);
+    for (let due = this.#dialing.takeDue(now); due !== undefined; due = this.#dialing.takeDue(now)) {
+      if (this.#pathWorks(now)) this.#dialing.settle();
+      else if (due === 'gone') this.handlePeerGone();
+      else this.#startDial();
+    }
+    const watched = this.#watched;
+    const verdict = watched?.liveness.verdict(now);
+    if (watched !== undefined && verdict === 'ask') this.#ask(now, watched);
     else if (verdict === 'dead') this.#requestDial(now);
   }
 
-  /** The initiator minds the path, unless it is about to replace it anyway. */
-  get #watching(): boolean {
-    if (this.role !== 'initiator' || this.#ended || this.#dialing) return false;
-    return this.#current?.confirmed === true && this.#deadlines.get('dial') === undefined;
+  /** The subflow that the initiator minds, unless it is about to replace it anyway. */
+  get #watched(): Subflow | undefined {
+    if (this.role !== 'initiator' || this.#ended || this.#dialing.pending) return undefined;
+    return this.#current?.confirmed === true ? this.#current : undefined;
   }
 
   #handleDeadline(now: Instant, name: DeadlineName): void {
     switch (name) {
       case 'ack':
-        this.#ackDue = true;
+        this.#outbox.ackDue = true;
         break;
       case 'confirm': {
         const silent = this.#current;
@@ -643,20 +658,14 @@ export class StreamSession {
         this.handleSubflowEnd(now, silent.id, 'lost');
         break;
       }
-      case 'dial':
-        // The path that seemed dead may have come back while we waited.
-        if (this.#current?.confirmed && this.#liveness.verdict(now) !== 'dead') this.#ladder.restart();
-        else if (!this.#dialing) this.#startDial();
-        break;
       case 'give-up':
-        this.#finish('ETIMEDOUT');
+        this.#giveUp(now);
         break;
       case 'gone':
-      case 'refused':
         this.handlePeerGone();
         break;
       case 'linger':
-        this.#resetDue = !this.#receive.ended;
+        this.#outbox.resetDue = !this.#parting;
         this.#finish(undefined);
         break;
       case 'silent':
@@ -669,13 +678,20 @@ export class StreamSession {
     }
   }
 
-  #ask(now: Instant): void {
-    this.#pingDue = true;
-    this.#liveness.asked(now);
+  /** No path for the session's time-out. A responder's subflow may stand for ever after its initiator has vanished. */
+  #giveUp(now: Instant): void {
+    const until = this.#heardAt + HEARD_EVERY_MS + this.#limits.sessionTimeoutMs;
+    if (this.#current?.confirmed === true && now < until) this.#deadlines.set('give-up', until);
+    else this.#finish('ETIMEDOUT');
   }
 
-  #expectAnswer(now: Instant): void {
-    this.#liveness.sent(now);
+  #ask(now: Instant, subflow: Subflow): void {
+    this.#outbox.pingDue = true;
+    subflow.liveness.asked(now);
+  }
+
+  #expectAnswer(now: Instant, subflow: Subflow): void {
+    subflow.liveness.sent(now);
     if (this.#deadlines.get('silent') === undefined) this.#watchSilence(now);
   }
 
@@ -687,24 +703,41 @@ export class StreamSession {
 
   // ---- the end -------------------------------------------------------------------------------------------------------
 
-  #finishWhenDone(): void {
-    if (this.#send.endAcknowledged && this.#receive.ended && !this.#ackDue) this.#finish(undefined);
+  #finishWhenDone(now: Instant): void {
+    if (this.#ended || this.#parting || this.#outbox.resetDue || this.#outbox.ackDue) return;
+    if (this.#send.endAcknowledged && this.#receive.ended) this.#part(now);
+  }
+
+  /** All is said. */
+  #part(now: Instant): void {
+    if (this.role === 'responder') return this.#finish(undefined);
+    this.#parting = true;
+    this.#deadlines.clear('give-up');
+    if (this.#deadlines.get('linger') === undefined) this.#deadlines.set('linger', now + LINGER_MS);
+    this.#current?.liveness.sent(now);
   }
 
   #finish(error: SessionErrorCode | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#dialing = false;
+    this.#outcome = error;
+    this.#wasReset ||= !this.#send.endAcknowledged || !this.#receive.ended;
+    this.#dialing.settle();
     this.#deadlines.clearAll();
     this.#send.clear();
     if (this.#ownerGone) this.#receive.discard();
-    if (this.#previous !== undefined) this.#closeSubflow(this.#previous, false);
-    this.#previous = undefined;
-    this.#events.push({ type: 'ended', error });
+    this.#dropPrevious();
+    const lastWord = this.#outbox.resetDue && this.#current?.blocked === false;
+    if (!lastWord) this.#leave(!this.#outbox.resetDue);
   }
 
-  #closeSubflow(subflow: Subflow, graceful: boolean): void {
-    this.#events.push({ type: 'close-subflow', subflow: subflow.id, graceful });
+  #leave(graceful: boolean): void {
+    this.#outbox.resetDue = false;
+    if (this.#current !== undefined) this.#closeSubflow(this.#current, graceful);
+    this.#current = undefined;
+    if (this.#endTold) return;
+    this.#endTold = true;
+    this.#events.push({ type: 'ended', error: this.#outcome });
   }
 
   pollEvent(): SessionEvent | undefined {

@@ -3,6 +3,7 @@
  * OPEN or RESUME and is confirmed by the answer; the responder's begins when the hello was found right.
  */
 import type { Instant } from '../core/time.ts';
+import { Liveness } from './liveness.ts';
 import type { PortPair } from './port-pairs.ts';
 import { type RecordHandler, RecordReader, RecordWriter } from './record-stream.ts';
 import type { RecordOpener, RecordSealer } from './suite.ts';
@@ -18,13 +19,15 @@ export interface SubflowInit {
   readonly sealer: RecordSealer;
   readonly opener: RecordOpener;
   readonly now: Instant;
+  readonly roundTripMs: number;
+  readonly replaced: Subflow | undefined;
 }
 
 export class Subflow {
   readonly id: number;
   readonly number: number;
   readonly writer: RecordWriter;
-  readonly attachedAt: Instant;
+  readonly liveness: Liveness;
   readonly #reader: RecordReader;
   /** The connection takes no more bytes at present. */
   blocked = false;
@@ -38,10 +41,10 @@ export class Subflow {
   answerDue: typeof RECORD_TYPE.openOk | typeof RECORD_TYPE.resumeOk | undefined;
   #refusal: Buffer | undefined;
 
-  constructor({ id, number, portPair, sealer, opener, now }: SubflowInit) {
+  constructor({ id, number, portPair, sealer, opener, now, roundTripMs, replaced }: SubflowInit) {
     this.id = id;
     this.number = number;
-    this.attachedAt = now;
+    this.liveness = new Liveness(now, roundTripMs, replaced?.liveness);
     this.writer = new RecordWriter(sealer, number, portPair);
     this.#reader = new RecordReader(opener, number, portPair);
   }

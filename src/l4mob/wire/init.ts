@@ -3,7 +3,7 @@
  *
  *     +--------------------------------+
  *     | signalling header, type 1      |
- *     | attempt                   (8)  |  names this handshake in every message of it
+ *     | attempt                   (8)  |  names this handshake, its last byte the round
  *     | nonce                    (32)  |
  *     | transport                 (1)  |  6 TCP, 17 UDP
  *     | responder port            (2)  |  the port that the application asked for
