@@ -1,15 +1,37 @@
-// Compiles src/ to dist/. The old dist/ goes first, so that a deleted module does not live on in it.
+// Builds dist/: declarations by tsc, code by esbuild. Each public entry point is one file plus chunks that they share,
+// because node takes longer to find and load a hundred small modules than mobisock may cost at start-up in all
+// (docs/adr/0001-bundled-build.md). The old dist/ goes first, so that a deleted module does not live on in it.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { build } from 'esbuild';
 
-const root = dirname(import.meta.dirname);
-process.chdir(root);
+process.chdir(dirname(import.meta.dirname));
 rmSync('dist', { recursive: true, force: true });
+
 const typescript = dirname(createRequire(import.meta.url).resolve('typescript/package.json'));
 const { status } = spawnSync(process.execPath, [join(typescript, 'bin/tsc'), '-p', 'tsconfig.build.json'], {
   stdio: 'inherit',
 });
 if (status !== 0) process.exit(status ?? 1);
-for (const binary of ['dist/cli/mobisock.js']) if (existsSync(binary)) chmodSync(binary, 0o755);
+
+const { exports, bin = {} } = JSON.parse(readFileSync('package.json', 'utf8'));
+const built = [...Object.values(exports).map((entry) => entry.default), ...Object.values(bin)];
+const sources = built.filter(Boolean).map((file) => file.replace(/^(\.\/)?dist\//, 'src/').replace(/\.js$/, '.ts'));
+await build({
+  entryPoints: [...new Set(sources)],
+  outdir: 'dist',
+  outbase: 'src',
+  chunkNames: 'chunks/[name]-[hash]',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20.19',
+  // Loaded when needed, or a user's own copy: not ours to inline.
+  external: ['koffi', 'undici', 'diffie-hellman'],
+  legalComments: 'linked',
+  logLevel: 'warning',
+});
+for (const file of Object.values(bin)) if (existsSync(file)) chmodSync(file, 0o755);
