@@ -6,12 +6,18 @@
 import { equalConstantTime, toHex } from '../core/bytes.ts';
 import type { Random } from '../core/random.ts';
 import type { Instant } from '../core/time.ts';
-import { type AssociationKeys, deriveAssociationKeys, deriveSessionKeys, messageMac, type SessionKeys } from './key-schedule.ts';
+import {
+  type AssociationKeys,
+  deriveAssociationKeys,
+  deriveSessionKeys,
+  messageMac,
+  type SessionKeys,
+} from './key-schedule.ts';
 import { ASSOCIATION_MAX_OPENS } from './limits.ts';
 import { OpenNumberWindow } from './open-number-window.ts';
 import type { PortPair } from './port-pairs.ts';
 import type { SessionIdentity, SessionRole } from './stream-session.ts';
-import { type Suite, suiteById, TAG_BYTES } from './suite.ts';
+import { type Suite, TAG_BYTES } from './suite.ts';
 import {
   type Authenticated,
   encodeOpen,
@@ -93,19 +99,18 @@ export class Association {
   }
 
   /**
-   * Responder: the identity of the session that a genuine OPEN names; undefined for a wrong MAC or a suite that we
-   * don't have. Whether it is a new session, a repeated OPEN of a running one, or a replay is the caller's to see.
+   * Responder: the identity of the session that a genuine OPEN names; undefined for a wrong MAC or a suite that was
+   * not agreed. Whether it is a new session, a repeated OPEN of a running one, or a replay is the caller's to see.
    */
   identify(open: Authenticated<Open>): SessionIdentity | undefined {
     const { message, covered, mac } = open;
     if (!equalConstantTime(messageMac(this.#keys.helloFromInitiator, covered), mac)) return undefined;
-    const suite = suiteById(message.suiteId);
-    if (suite === undefined) return undefined;
+    if (message.suiteId !== this.suite.id) return undefined;
     return {
       associationId: this.id,
       portPair: message.portPair,
-      suite,
-      keys: this.#sessionKeys(covered, suite),
+      suite: this.suite,
+      keys: this.#sessionKeys(covered, this.suite),
     };
   }
 
