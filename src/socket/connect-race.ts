@@ -115,7 +115,10 @@ export class ConnectRace {
     this.#began = true;
     this.#keepAlive = setInterval(() => {}, KEEP_ALIVE_MS);
     const { endpoint, addresses, host, sessionPort, required, aware, headStartMs } = this.#init;
-    if (!required && !aware) this.#headStart = setTimeout(() => this.#startPlain(), headStartMs);
+    if (!required && !aware) {
+      // An answer that lies in the socket's buffer by then has come in time: it is read before setImmediate.
+      this.#headStart = setTimeout(() => setImmediate(() => this.#startPlain()), headStartMs);
+    }
     const pending = endpoint.open(
       {
         addresses: addresses.length === 0 ? [address] : addresses,
@@ -240,8 +243,7 @@ export class ConnectRace {
     } finally {
       Reflect.deleteProperty(socket, '_undestroy');
     }
-    // Node forgets it when it exchanges a handle below TLS, and then can't free it at the end.
-    if (context !== undefined) state.ssl = state._handle;
+    if (context !== undefined) afterTlsExchange(socket);
   }
 
   /** Among several addresses node has a timer running for its next attempt. A cancelled attempt clears it. */
@@ -262,6 +264,7 @@ export class ConnectRace {
 
   #startPlain(): void {
     if (this.#settled || this.#plainUnderWay || this.#failure !== undefined) return;
+    if (this.#offered && !this.#openFailed) return;
     if (this.#mobile !== undefined) this.#toPlain(this.#mobile);
     const status = this.#connectPlain();
     const transport = this.#transport;
@@ -344,6 +347,16 @@ export class ConnectRace {
     this.#letGo();
     Reflect.deleteProperty(this.#init.socket, this.#init.internals.reinitializeHandle);
   }
+}
+
+/** What node forgets when it exchanges a handle below TLS. */
+function afterTlsExchange(socket: net.Socket): void {
+  const state = inside(socket);
+  // Without it the new one would not be freed at the end.
+  state.ssl = state._handle;
+  // These were switched on at the old handle when the listener was added.
+  if (socket.listenerCount('session') > 0) state._handle?.enableSessionCallbacks?.();
+  if (socket.listenerCount('keylog') > 0) state._handle?.enableKeylogCallback?.();
 }
 
 type ConnectCall = [request: ConnectRequest, address: string, port: number];

@@ -22,6 +22,7 @@ import type { ListenHandle, ListenRequest } from './mobile-stream.ts';
 import type { Peer } from './peer.ts';
 import { SessionPort } from './session-port.ts';
 import { type DriverHost, StreamDriver } from './stream-driver.ts';
+import { warmUp } from './warm-up.ts';
 
 export interface AcceptorHost extends DriverHost {
   /** Addresses that a responder bound to `address` may name. */
@@ -70,6 +71,7 @@ export class Acceptor {
   readonly #host: AcceptorHost;
   readonly #portPairs: PortPairTable = new PortPairTable();
   readonly #responder: Responder;
+  #warm = false;
   readonly #sessionPorts = new Map<string, SessionPort>();
   readonly #listeners = new Set<Listener>();
   readonly #sessions = new Map<number, AcceptedSession>();
@@ -103,6 +105,11 @@ export class Acceptor {
   // ---- listeners ---------------------------------------------------------------------------------------------------
 
   listen(request: ListenRequest): ListenHandle {
+    if (!this.#warm) {
+      this.#warm = true;
+      const { groups, suites } = this.#options;
+      setImmediate(() => warmUp(groups, suites)).unref();
+    }
     const sessionPort = this.#sessionPortFor(request.address);
     const listener: Listener = { request, sessionPort, companion: undefined };
     sessionPort.listeners.set(request.port, request);

@@ -30,7 +30,8 @@ export interface HandshakeHandlers {
 }
 
 export interface RunningHandshake {
-  cancel(): void;
+  /** Nobody waits for it any more: it may end in its own time, but keeps no process alive. */
+  goOnUnreferenced(): void;
 }
 
 type MakeHandshake = (now: number) => InitiatorHandshake;
@@ -69,7 +70,11 @@ export function runUdpHandshake(
     });
     attempts.push(attempt);
   }
-  return { cancel: stop };
+  return {
+    goOnUnreferenced: () => {
+      for (const attempt of attempts) attempt.unref();
+    },
+  };
 }
 
 class UdpAttempt {
@@ -104,6 +109,10 @@ class UdpAttempt {
       onUnreachable: () => this.#fail('unaware'),
     });
     this.#pump();
+  }
+
+  unref(): void {
+    this.#alarm.unref();
   }
 
   close(): void {
@@ -205,7 +214,7 @@ export function runInBandHandshake(
     },
   });
   return {
-    cancel: () =>
+    goOnUnreferenced: () =>
       finish(() => {
         dial.cancel();
         socket?.destroy();

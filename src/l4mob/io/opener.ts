@@ -61,11 +61,13 @@ export class Opener {
     const destination = formatTransportAddress({ ip, port });
     const now = monotonicNow();
     if (this.#peers.get(destination)?.association.isFresh(now) === true) return 'aware';
-    return this.#verdicts.isPlain(now, destination) ? 'plain' : 'unknown';
+    return this.#verdicts.get(now, destination);
   }
 
   rememberPlain(ip: string, port: number): void {
-    this.#verdicts.rememberPlain(monotonicNow(), formatTransportAddress({ ip, port }));
+    const destination = formatTransportAddress({ ip, port });
+    // The answer to an L4_INIT may have come while the plain connect won.
+    if (this.verdict(ip, port) === 'unknown') this.#verdicts.remember(monotonicNow(), destination, 'plain');
   }
 
   open(request: OpenRequest, handlers: OpenHandlers): PendingOpen {
@@ -98,6 +100,12 @@ export class Opener {
       }
     }
     return peer;
+  }
+
+  /** An answer that came too late for its own connection is good for the next one. */
+  rememberAware(request: OpenRequest, { contactIp }: Agreement): void {
+    const destination = formatTransportAddress({ ip: contactIp, port: request.port });
+    this.#verdicts.remember(monotonicNow(), destination, 'aware');
   }
 
   forget(peer: Peer): void {
@@ -232,7 +240,8 @@ class Opening implements PendingOpen {
   readonly #request: OpenRequest;
   readonly #handlers: OpenHandlers;
   #done = false;
-  #running: RunningHandshake | Dial | undefined;
+  #handshake: RunningHandshake | undefined;
+  #dialing: Dial | undefined;
 
   constructor(opener: Opener, request: OpenRequest, handlers: OpenHandlers) {
     this.#opener = opener;
@@ -242,7 +251,8 @@ class Opening implements PendingOpen {
 
   cancel(): void {
     this.#done = true;
-    this.#running?.cancel();
+    this.#handshake?.goOnUnreferenced();
+    this.#dialing?.cancel();
   }
 
   start(): void {
@@ -265,10 +275,14 @@ class Opening implements PendingOpen {
   }
 
   #firstContact(): void {
-    this.#running = this.#opener.handshake(
+    this.#handshake = this.#opener.handshake(
       this.#request,
       (agreement) => {
-        if (this.#done) return agreement.socket?.destroy();
+        this.#handshake = undefined;
+        if (this.#done) {
+          this.#opener.rememberAware(this.#request, agreement);
+          return agreement.socket?.destroy();
+        }
         const peer = this.#opener.remember(this.#request, agreement);
         this.#handlers.onOffer();
         if (this.#done) return agreement.socket?.destroy();
@@ -285,7 +299,7 @@ class Opening implements PendingOpen {
   }
 
   #dial(peer: Peer, portPair: PortPair, timeoutMs: number, onFailed: () => void): void {
-    this.#running = dialTcp({
+    this.#dialing = dialTcp({
       candidates: peer.destinations(),
       timeoutMs,
       localAddress: this.#request.localAddress,

@@ -1,35 +1,41 @@
 /**
- * Verdicts: which destinations were found not to speak the protocol, so that only the very first contact ever waits.
- * Bounded; the oldest goes first.
+ * Verdicts: which destinations were found to speak the protocol or not, so that only the very first contact ever
+ * waits. Bounded; the oldest goes first.
  */
 import type { Instant } from '../../core/time.ts';
 import { MAX_VERDICTS } from '../limits.ts';
+import type { Verdict } from './mobile-stream.ts';
 
-/** A server may be upgraded: ask again after this. */
-const PLAIN_MS = 10 * 60_000;
+/** A server may be upgraded, or downgraded: ask again after this. */
+const GOOD_FOR_MS = 10 * 60_000;
+
+interface Entry {
+  readonly verdict: Verdict;
+  readonly until: Instant;
+}
 
 export class VerdictCache {
-  readonly #plainUntil = new Map<string, Instant>();
+  readonly #entries = new Map<string, Entry>();
 
-  isPlain(now: Instant, destination: string): boolean {
-    const until = this.#plainUntil.get(destination);
-    if (until === undefined) return false;
-    if (until > now) return true;
-    this.#plainUntil.delete(destination);
-    return false;
+  get(now: Instant, destination: string): Verdict {
+    const entry = this.#entries.get(destination);
+    if (entry === undefined) return 'unknown';
+    if (entry.until > now) return entry.verdict;
+    this.#entries.delete(destination);
+    return 'unknown';
   }
 
-  rememberPlain(now: Instant, destination: string): void {
-    this.#plainUntil.delete(destination);
-    this.#plainUntil.set(destination, now + PLAIN_MS);
-    if (this.#plainUntil.size <= MAX_VERDICTS) return;
-    for (const oldest of this.#plainUntil.keys()) {
-      this.#plainUntil.delete(oldest);
+  remember(now: Instant, destination: string, verdict: 'plain' | 'aware'): void {
+    this.#entries.delete(destination);
+    this.#entries.set(destination, { verdict, until: now + GOOD_FOR_MS });
+    if (this.#entries.size <= MAX_VERDICTS) return;
+    for (const oldest of this.#entries.keys()) {
+      this.#entries.delete(oldest);
       return;
     }
   }
 
   forget(destination: string): void {
-    this.#plainUntil.delete(destination);
+    this.#entries.delete(destination);
   }
 }
