@@ -113,6 +113,7 @@ export class ConnectRace {
     this.#attemptsMade++;
     if (this.#began) return this.#connectPlain();
     this.#began = true;
+    if (isBelowTls(inside(this.#init.socket)._handle)) return this.#stayPlain();
     this.#keepAlive = setInterval(() => {}, KEEP_ALIVE_MS);
     const { endpoint, addresses, host, sessionPort, required, aware, headStartMs } = this.#init;
     if (!required && !aware) {
@@ -136,6 +137,18 @@ export class ConnectRace {
     if (this.#settled) pending.cancel();
     else this.#pending = pending;
     return 0;
+  }
+
+  /** A handle that TLS was put on while it was connecting can't be exchanged any more. */
+  #stayPlain(): number {
+    const { socket, required } = this.#init;
+    const { address = '', port = 0 } = this.#request ?? {};
+    const status = required ? 0 : this.#connectPlain();
+    if (required) {
+      this.#settle();
+      process.nextTick(() => socket.destroy(mobilityRequiredError(address, port, 'limit')));
+    }
+    return status;
   }
 
   /** Listeners run in the context of the connect, as after a native one. */
@@ -237,11 +250,11 @@ export class ConnectRace {
         }),
       );
     }
-    Object.defineProperty(socket, '_undestroy', { value: () => {}, configurable: true });
+    const restore = keepStreamState(socket);
     try {
       reinitializeOf(socket, internals.reinitializeHandle).call(socket, handle);
     } finally {
-      Reflect.deleteProperty(socket, '_undestroy');
+      restore();
     }
     if (context !== undefined) afterTlsExchange(socket);
   }
@@ -347,6 +360,24 @@ export class ConnectRace {
     this.#letGo();
     Reflect.deleteProperty(this.#init.socket, this.#init.internals.reinitializeHandle);
   }
+}
+
+/** TLS on a given socket takes over the `reading` of its handle. */
+function isBelowTls(handle: object | null): boolean {
+  return handle !== null && Object.getOwnPropertyDescriptor(handle, 'reading')?.get !== undefined;
+}
+
+/** Stops node from resetting the streams, and from asking the application for another `onread` buffer. */
+function keepStreamState(socket: net.Socket): () => void {
+  Object.defineProperty(socket, '_undestroy', { value: () => {}, configurable: true });
+  const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'kBufferGen');
+  const fields = socket as unknown as Record<symbol, unknown>;
+  const generator = symbol && fields[symbol];
+  if (symbol) fields[symbol] = null;
+  return () => {
+    Reflect.deleteProperty(socket, '_undestroy');
+    if (symbol) fields[symbol] = generator;
+  };
 }
 
 /** What node forgets when it exchanges a handle below TLS. */

@@ -8,12 +8,13 @@
  * It doesn't decide anything (connect-race.ts and server-hook.ts do), and it must never reach a native call that
  * expects a kernel socket: child-guard.ts.
  */
+import { AsyncResource } from 'node:async_hooks';
 import type net from 'node:net';
 import { constants } from 'node:os';
 import { familyOf, type TransportAddress } from '../core/address.ts';
 import type { MobileStream, StreamOwner } from '../l4mob/io/mobile-stream.ts';
 import { shielded } from './application-call.ts';
-import { type AddressOut, inside, type SocketInternals } from './node-internals.ts';
+import { type AddressOut, inside, type SocketInternals, type WriteRequest } from './node-internals.ts';
 import { errnoOf, sessionError } from './socket-error.ts';
 
 export interface MobileHandle extends StreamOwner {
@@ -41,6 +42,7 @@ const ENOTCONN = -errno.ENOTCONN;
 const ECANCELED = -errno.ECANCELED;
 const EINVAL = -errno.EINVAL;
 const EPIPE = -errno.EPIPE;
+const EBADF = -errno.EBADF;
 
 let defined: MobileHandleConstructor | undefined;
 
@@ -54,7 +56,7 @@ export function isMobileHandle(handle: unknown): handle is MobileHandle {
   return defined !== undefined && handle instanceof defined;
 }
 
-function defineMobileHandle({ JsStream, ownerSymbol }: SocketInternals): MobileHandleConstructor {
+function defineMobileHandle({ JsStream, ownerSymbol, writeResult }: SocketInternals): MobileHandleConstructor {
   return class extends JsStream implements MobileHandle {
     readonly #abandoned: (() => void) | undefined;
     #stream: MobileStream | undefined;
@@ -71,8 +73,12 @@ function defineMobileHandle({ JsStream, ownerSymbol }: SocketInternals): MobileH
     #flushing = false;
     #userBufferBytes = 0;
     readonly #writes: Map<object, number> = new Map();
+    /** Those of them that never went through JSStream. */
+    readonly #directWrites: Set<object> = new Set();
     readonly #shutdowns: Set<object> = new Set();
     #queuedBytes = 0;
+    #directBytes = 0;
+    #shutDown = false;
 
     constructor(abandoned?: () => void) {
       super();
@@ -178,11 +184,9 @@ function defineMobileHandle({ JsStream, ownerSymbol }: SocketInternals): MobileH
 
     onwrite(request: object, buffers: readonly Uint8Array[]): number {
       const stream = this.#stream;
-      if (stream === undefined) return EPIPE;
-      let bytes = 0;
-      for (const buffer of buffers) bytes += buffer.length;
-      this.#writes.set(request, bytes);
-      this.#queuedBytes += bytes;
+      if (this.#closed) return EBADF;
+      if (stream === undefined || this.#shutDown) return EPIPE;
+      this.#addWrite(request, lengthOf(buffers));
       let inCall = true;
       stream.write(buffers, (error) => {
         const status = error ? errnoOf(error, EPIPE) : 0;
@@ -197,6 +201,7 @@ function defineMobileHandle({ JsStream, ownerSymbol }: SocketInternals): MobileH
     onshutdown(request: object): number {
       const stream = this.#stream;
       if (stream === undefined) return ENOTCONN;
+      this.#shutDown = true;
       this.#shutdowns.add(request);
       let inCall = true;
       stream.end((error) => {
@@ -212,12 +217,18 @@ function defineMobileHandle({ JsStream, ownerSymbol }: SocketInternals): MobileH
       return this.#closed;
     }
 
+    #addWrite(request: object, bytes: number): void {
+      this.#writes.set(request, bytes);
+      this.#queuedBytes += bytes;
+    }
+
     #finishWrite(request: object, status: number): void {
       const bytes = this.#writes.get(request);
       if (bytes === undefined) return;
       this.#writes.delete(request);
       this.#queuedBytes -= bytes;
-      this.finishWrite(request, status);
+      if (this.#directWrites.delete(request)) (request as WriteRequest).oncomplete?.(status);
+      else this.finishWrite(request, status);
     }
 
     #finishShutdown(request: object, status: number): void {
@@ -227,6 +238,77 @@ function defineMobileHandle({ JsStream, ownerSymbol }: SocketInternals): MobileH
     #failWrites(error: Error): void {
       const status = errnoOf(error, EPIPE);
       for (const request of [...this.#writes.keys()]) this.#finishWrite(request, status);
+    }
+
+    // ---- From node: writes that come from a socket directly, not from TLS or HTTP/2. As with a kernel socket they are
+    // done at once as long as there is room, which node tells applications by the order of its events.
+
+    override writeBuffer(request: WriteRequest | null, buffer: Uint8Array): number | WriteRequest {
+      return writeResult === undefined ? super.writeBuffer(request, buffer) : this.#write(request, [buffer]);
+    }
+
+    override writev(
+      request: WriteRequest | null,
+      chunks: readonly unknown[],
+      allBuffers: boolean,
+    ): number | WriteRequest {
+      if (writeResult === undefined) return super.writev(request, chunks, allBuffers);
+      if (allBuffers) return this.#write(request, chunks as Uint8Array[]);
+      const buffers: Uint8Array[] = [];
+      for (let i = 0; i < chunks.length; i += 2) {
+        const chunk = chunks[i];
+        buffers.push(
+          typeof chunk === 'string' ? Buffer.from(chunk, chunks[i + 1] as BufferEncoding) : (chunk as Buffer),
+        );
+      }
+      return this.#write(request, buffers);
+    }
+
+    override writeUtf8String(request: WriteRequest | null, text: string): number | WriteRequest {
+      if (writeResult === undefined) return super.writeUtf8String(request, text);
+      return this.#write(request, [Buffer.from(text, 'utf8')]);
+    }
+
+    override writeLatin1String(request: WriteRequest | null, text: string): number | WriteRequest {
+      if (writeResult === undefined) return super.writeLatin1String(request, text);
+      return this.#write(request, [Buffer.from(text, 'latin1')]);
+    }
+
+    override writeAsciiString(request: WriteRequest | null, text: string): number | WriteRequest {
+      if (writeResult === undefined) return super.writeAsciiString(request, text);
+      return this.#write(request, [Buffer.from(text, 'latin1')]);
+    }
+
+    override writeUcs2String(request: WriteRequest | null, text: string): number | WriteRequest {
+      if (writeResult === undefined) return super.writeUcs2String(request, text);
+      return this.#write(request, [Buffer.from(text, 'utf16le')]);
+    }
+
+    /** Node 26 gives no request; a write that takes longer has to bring its own. */
+    #write(given: WriteRequest | null, buffers: readonly Uint8Array[]): number | WriteRequest {
+      const stream = this.#stream;
+      if (this.#closed) return EBADF;
+      if (stream === undefined || this.#shutDown) return EPIPE;
+      const bytes = lengthOf(buffers);
+      this.#directBytes += bytes;
+      let status: number | undefined;
+      let later: ((status: number) => void) | undefined;
+      stream.write(buffers, (error) => {
+        status = error ? errnoOf(error, EPIPE) : 0;
+        later?.(status);
+      });
+      writeResult?.(bytes, status === undefined);
+      if (status !== undefined) return status;
+      const request = given ?? { writeStatus: null };
+      const context = new AsyncResource('WRITEWRAP');
+      later = (result) => shielded(() => context.runInAsyncScope(() => this.#finishWrite(request, result)));
+      this.#addWrite(request, bytes);
+      this.#directWrites.add(request);
+      return given === null ? request : 0;
+    }
+
+    override get bytesWritten(): number {
+      return super.bytesWritten + this.#directBytes;
     }
 
     // ---- From node: what it calls on a TCP handle
@@ -362,4 +444,10 @@ function describe(out: AddressOut, address: TransportAddress | undefined): numbe
   out.family = familyOf(address.ip) === 6 ? 'IPv6' : 'IPv4';
   out.port = address.port;
   return 0;
+}
+
+function lengthOf(buffers: readonly Uint8Array[]): number {
+  let bytes = 0;
+  for (const buffer of buffers) bytes += buffer.length;
+  return bytes;
 }

@@ -55,6 +55,8 @@ export interface TlsHandle {
   readonly _parent?: TransportHandle;
   readonly _parentWrap?: unknown;
   readonly _secureContext?: { singleUse?: boolean };
+  enableSessionCallbacks?(): void;
+  enableKeylogCallback?(): void;
 }
 
 /** What a `net.Socket` has beyond its public face. */
@@ -78,6 +80,20 @@ export interface JsStreamHandle {
   finishWrite(request: object, status: number): void;
   finishShutdown(request: object, status: number): void;
   useUserBuffer(buffer: Uint8Array): void;
+  writeBuffer(request: WriteRequest | null, buffer: Uint8Array): number | WriteRequest;
+  writev(request: WriteRequest | null, chunks: readonly unknown[], allBuffers: boolean): number | WriteRequest;
+  writeUtf8String(request: WriteRequest | null, text: string): number | WriteRequest;
+  writeLatin1String(request: WriteRequest | null, text: string): number | WriteRequest;
+  writeAsciiString(request: WriteRequest | null, text: string): number | WriteRequest;
+  writeUcs2String(request: WriteRequest | null, text: string): number | WriteRequest;
+  readonly bytesWritten: number;
+}
+
+/** WriteWrap. */
+export interface WriteRequest {
+  /** Node 26: set when it ends before node has seen it. */
+  writeStatus?: number | null;
+  oncomplete?: (status: number) => void;
 }
 
 export type JsStreamConstructor = new () => JsStreamHandle;
@@ -86,6 +102,8 @@ export interface SocketInternals {
   readonly ownerSymbol: symbol;
   readonly reinitializeHandle: symbol;
   readonly JsStream: JsStreamConstructor;
+  /** Tells node of a write what a native handle would; undefined where that can't be, and JSStream has to do it. */
+  readonly writeResult: ((bytes: number, async: boolean) => void) | undefined;
 }
 
 let found: SocketInternals | string | undefined;
@@ -111,7 +129,7 @@ function findInternals(): SocketInternals | string {
   if (ownerSymbol === undefined) return 'socket handles have no owner_symbol';
   const JsStream = jsStreamOfBinding() ?? jsStreamOfTls();
   if (JsStream === undefined) return 'JSStream cannot be had';
-  return { ownerSymbol, reinitializeHandle, JsStream };
+  return { ownerSymbol, reinitializeHandle, JsStream, writeResult: findWriteResult() };
 }
 
 function symbolOf(object: object, description: string): symbol | undefined {
@@ -128,13 +146,27 @@ function findOwnerSymbol(): symbol | undefined {
 }
 
 /** Refused under the permission model. */
-function jsStreamOfBinding(): JsStreamConstructor | undefined {
+function bindingOf(name: string): Record<string, unknown> {
   try {
-    const { binding } = process as unknown as { binding(name: string): { JSStream?: JsStreamConstructor } };
-    return binding.call(process, 'js_stream').JSStream;
+    return (process as unknown as { binding(name: string): Record<string, unknown> }).binding(name);
   } catch {
-    return undefined;
+    return {};
   }
+}
+
+function jsStreamOfBinding(): JsStreamConstructor | undefined {
+  return bindingOf('js_stream').JSStream as JsStreamConstructor | undefined;
+}
+
+function findWriteResult(): SocketInternals['writeResult'] {
+  const { streamBaseState, kBytesWritten, kLastWriteWasAsync, kLastWriteErr } = bindingOf('stream_wrap');
+  if (!(streamBaseState instanceof Int32Array)) return undefined;
+  if (typeof kBytesWritten !== 'number' || typeof kLastWriteWasAsync !== 'number') return undefined;
+  return (bytes, async) => {
+    streamBaseState[kBytesWritten] = bytes;
+    streamBaseState[kLastWriteWasAsync] = async ? 1 : 0;
+    if (typeof kLastWriteErr === 'number') streamBaseState[kLastWriteErr] = 0;
+  };
 }
 
 /** What TLS wraps around a stream that is no socket. An empty `ca` spares the loading of the root certificates. */

@@ -17,6 +17,9 @@ import { type ServerInside, type SocketInternals, serverInside } from './node-in
 export type Listen = (this: net.Server, ...args: unknown[]) => net.Server;
 export type Listen2 = (this: net.Server, ...args: unknown[]) => unknown;
 
+/** UV_TCP_IPV6ONLY. */
+const IPV6_ONLY = 1;
+
 type ListenerHandle = NonNullable<ServerInside['_handle']>;
 
 /** Came through the public `listen`: the endpoint's own servers do not, and must not be taken for the application's. */
@@ -32,13 +35,15 @@ export function mobileListen(native: Listen): Listen {
 export function mobileListen2(layer: Layer, native: Listen2): Listen2 {
   return function _listen2(this: net.Server, ...args: unknown[]): unknown {
     const result = native.apply(this, args);
-    if (layer.enabled && byApplication.has(this)) listenForSessions(layer, this);
+    // (address, port, addressType, backlog, fd, flags)
+    const flags = typeof args[5] === 'number' ? args[5] : 0;
+    if (layer.enabled && byApplication.has(this)) listenForSessions(layer, this, (flags & IPV6_ONLY) !== 0);
     return result;
   };
 }
 
 /** Takes sessions for a server that has just begun to listen, if the policy wants it. */
-export function listenForSessions(layer: Layer, server: net.Server): void {
+export function listenForSessions(layer: Layer, server: net.Server, ipv6Only: boolean): void {
   const handle = serverInside(server)._handle;
   if (!handle?.getsockname) return;
   const { address, port } = addressOf(handle);
@@ -52,6 +57,7 @@ export function listenForSessions(layer: Layer, server: net.Server): void {
   const listening = endpoint.listen({
     address,
     port,
+    ...(ipv6Only ? { ipv6Only } : {}),
     accepts: (ip) => layer.policy.acceptsFrom(policy, ip),
     onSession: (stream) => {
       shielded(() => context.runInAsyncScope(accept, undefined, server, handle, internals, stream));

@@ -34,6 +34,7 @@ export interface LoopbackEndpointOptions {
 
 interface Announcement {
   readonly address: string;
+  readonly ipv6Only?: boolean;
   readonly sessionPort: number;
 }
 
@@ -90,7 +91,7 @@ export class LoopbackEndpoint implements MobilityEndpoint {
     nativeConnect.call(socket, { port: sessionPort, host: '127.0.0.1', noDelay: true });
     socket.once('connect', () => {
       socket.removeAllListeners('error');
-      const client = address.includes(':') ? '::1' : '127.0.0.1';
+      const client = request.localAddress ?? (address.includes(':') ? '::1' : '127.0.0.1');
       socket.write(`${JSON.stringify({ port: request.port, address, client } satisfies Greeting)}\n`);
       const local = { ip: client, port: socket.localPort ?? 0 };
       handlers.onOffer();
@@ -105,10 +106,10 @@ export class LoopbackEndpoint implements MobilityEndpoint {
   }
 
   listen(request: ListenRequest): ListenHandle {
-    const { port, address } = request;
+    const { port, address, ipv6Only = false } = request;
     const sessionPort = this.#sessionPort();
     const file = join(this.#directory, `${port}-${process.pid}-${this.#announcements++}`);
-    writeFileSync(file, JSON.stringify({ address, sessionPort } satisfies Announcement));
+    writeFileSync(file, JSON.stringify({ address, ipv6Only, sessionPort } satisfies Announcement));
     const requests = this.#listeners.get(port) ?? [];
     this.#listeners.set(port, requests);
     requests.push(request);
@@ -162,7 +163,7 @@ export class LoopbackEndpoint implements MobilityEndpoint {
       if (!name.startsWith(`${port}-`)) continue;
       try {
         const found = JSON.parse(readFileSync(join(this.#directory, name), 'utf8')) as Announcement;
-        if (listensOn(found.address, address)) return found.sessionPort;
+        if (listensOn(found, address)) return found.sessionPort;
       } catch {
         // Its process has just ended.
       }
@@ -190,7 +191,7 @@ export class LoopbackEndpoint implements MobilityEndpoint {
       socket.removeAllListeners();
       socket.unshift(start.subarray(line + 1));
       const { port, address, client } = JSON.parse(start.toString('utf8', 0, line)) as Greeting;
-      const listener = this.#listeners.get(port)?.find((each) => listensOn(each.address, address));
+      const listener = this.#listeners.get(port)?.find((each) => listensOn(each, address));
       if (listener === undefined || listener.accepts?.(client) === false) {
         socket.resetAndDestroy();
         return;
@@ -202,9 +203,9 @@ export class LoopbackEndpoint implements MobilityEndpoint {
   }
 }
 
-function listensOn(bound: string, address: string): boolean {
-  if (bound === '::') return true;
-  return bound === address || (bound === '0.0.0.0' && !address.includes(':'));
+function listensOn(bound: { readonly address: string; readonly ipv6Only?: boolean }, address: string): boolean {
+  if (bound.address === '::') return !bound.ipv6Only || address.includes(':');
+  return bound.address === address || (bound.address === '0.0.0.0' && !address.includes(':'));
 }
 
 export class LoopbackStream implements MobileStream {

@@ -93,6 +93,8 @@ export interface ListenRequest {
   /** The address that the application's listener is bound to, as `server.address()` tells. */
   readonly address: string;
   readonly port: number;
+  /** Bound to `::` without IPv4. */
+  readonly ipv6Only?: boolean;
   /** Whether sessions from that address are allowed; all are where it is left out. */
   accepts?(ip: string): boolean;
   /** Takes over a new session's stream; it sets `stream.owner`, or calls `stream.reset()` to turn it away. */
