@@ -1,0 +1,238 @@
+/**
+ * Exchanges: unmodified node programs (programs/exchange.mjs) that send each other seeded streams with mobisock
+ * preloaded, and what a test asks of them. Everything waits for a line that a program prints, never for time to pass.
+ */
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { builtPackage } from '../built-package.ts';
+import type { Host } from './host.ts';
+import type { Lab } from './lab.ts';
+import type { Program } from './program.ts';
+import type { Family } from './topology.ts';
+
+export const EXCHANGE_PORT = 7000;
+const PROGRAM = join(import.meta.dirname, 'programs', 'exchange.mjs');
+const REPORT_LIMIT_MS = 20_000;
+/** Longer than any test: the wait ends with the program. */
+const WHOLE_TEST_MS = 3_600_000;
+/** Small writes in quick succession, so that the first byte after a pause doesn't wait for its turn. */
+export const PACED: SendPlan = { bytes: 4096, everyMs: 4 };
+export const FULL: SendPlan = { full: true };
+
+export interface SendPlan {
+  readonly full?: boolean;
+  readonly bytes?: number;
+  readonly everyMs?: number;
+  readonly heedless?: boolean;
+}
+
+export interface ExchangePlan {
+  readonly send?: SendPlan;
+  readonly read?: boolean;
+  readonly connections?: number;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+export interface ExchangeStatus {
+  readonly name: string;
+  readonly sent: number;
+  readonly received: number;
+  readonly drains: number;
+  readonly writableLength: number;
+  readonly writableNeedDrain: boolean;
+}
+
+/** A line of the program, or a session event of mobisock's (`session:move` and so on). */
+export interface Report {
+  readonly event: string;
+  readonly at: number;
+  readonly name?: string;
+  readonly code?: string;
+  readonly error?: string;
+  readonly first?: number;
+  readonly sent?: number;
+  readonly received?: number;
+  readonly rss?: number;
+  readonly gapMs?: number;
+  readonly session?: string;
+  readonly local?: { readonly ip: string };
+  readonly remote?: { readonly ip: string };
+  readonly remoteAddress?: string;
+  readonly exchanges?: readonly ExchangeStatus[];
+}
+
+export class Exchange {
+  readonly program: Program;
+  readonly #unclaimed: Report[] = [];
+  readonly #all: Report[] = [];
+  readonly #wakers = new Set<() => void>();
+  #following = 2;
+
+  constructor(host: Host, plan: Readonly<Record<string, unknown>>, env: ExchangePlan['env']) {
+    this.program = host.run('node', [PROGRAM, JSON.stringify(plan)], {
+      nodeFlags: ['--import', builtPackage()],
+      env: { MOBISOCK_EVENTS: 'stderr', ...env },
+    });
+    for (const stream of ['stdout', 'stderr'] as const) void this.#follow(stream);
+  }
+
+  tell(command: string): void {
+    this.program.write(`${command}\n`);
+  }
+
+  /** The first report of that kind that no call has returned yet. */
+  async report(
+    event: string,
+    where: (report: Report) => boolean = () => true,
+    limitMs = REPORT_LIMIT_MS,
+  ): Promise<Report> {
+    const deadline = performance.now() + limitMs;
+    for (;;) {
+      const index = this.#unclaimed.findIndex((report) => report.event === event && where(report));
+      const [found] = index < 0 ? [] : this.#unclaimed.splice(index, 1);
+      if (found !== undefined) return found;
+      const leftMs = deadline - performance.now();
+      if (this.#following === 0 || leftMs <= 0) {
+        const why = leftMs <= 0 ? `said nothing of "${event}" for ${limitMs} ms` : `ended without "${event}"`;
+        throw new Error(`${this.program.title} ${why}\n${this.transcript()}`);
+      }
+      await this.#change(leftMs);
+    }
+  }
+
+  /** All reports of that kind so far, claimed or not. */
+  reports(event: string): readonly Report[] {
+    return this.#all.filter((report) => report.event === event);
+  }
+
+  async status(): Promise<Report & { readonly exchanges: readonly ExchangeStatus[] }> {
+    this.tell('status');
+    const report = await this.report('status');
+    return { ...report, exchanges: report.exchanges ?? [] };
+  }
+
+  /** Waits, by asking again and again, until the program's account of itself is as wanted. */
+  async until(wanted: (status: ExchangeStatus) => boolean, limitMs = REPORT_LIMIT_MS): Promise<ExchangeStatus[]> {
+    const deadline = performance.now() + limitMs;
+    for (;;) {
+      const { exchanges } = await this.status();
+      if (exchanges.length > 0 && exchanges.every(wanted)) return [...exchanges];
+      if (performance.now() > deadline) throw new Error(`never as wanted: ${JSON.stringify(exchanges)}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  /** Waits until more stream bytes have come in on every connection than are in now. */
+  async progress(bytes = 1): Promise<void> {
+    const before = new Map((await this.status()).exchanges.map(({ name, received }) => [name, received]));
+    await this.until(({ name, received }) => received >= (before.get(name) ?? 0) + bytes);
+  }
+
+  /** When the first byte came at or behind `at`, on each of `connections`. */
+  async firstAfter(at: number, connections = 1): Promise<number[]> {
+    this.tell(`first-after ${at}`);
+    const firsts: number[] = [];
+    while (firsts.length < connections) firsts.push((await this.report('first-after')).first ?? Number.NaN);
+    return firsts;
+  }
+
+  transcript(): string {
+    const tail = (text: string): string => text.trimEnd().split('\n').slice(-20).join('\n');
+    return `stdout:\n${tail(this.program.stdout)}\nstderr:\n${tail(this.program.stderr)}`;
+  }
+
+  async #follow(stream: 'stdout' | 'stderr'): Promise<void> {
+    try {
+      for (;;) {
+        const [line] = await this.program.line(/^\{.*\}$/, { stream, timeoutMs: WHOLE_TEST_MS });
+        const report = JSON.parse(line) as Report;
+        this.#all.push(report);
+        this.#unclaimed.push(report);
+        this.#wake();
+      }
+    } catch {
+      // No further line: the program has ended.
+    }
+    this.#following -= 1;
+    this.#wake();
+  }
+
+  #change(limitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const finish = (): void => {
+        clearTimeout(timer);
+        this.#wakers.delete(finish);
+        resolve();
+      };
+      const timer = setTimeout(finish, limitMs);
+      this.#wakers.add(finish);
+    });
+  }
+
+  #wake(): void {
+    for (const waker of [...this.#wakers]) waker();
+  }
+}
+
+export async function startServer(host: Host, plan: ExchangePlan = {}): Promise<Exchange> {
+  const { send, read, env } = plan;
+  const server = new Exchange(host, { listen: { host: '::', port: EXCHANGE_PORT }, send, read }, env);
+  await server.report('listening');
+  return server;
+}
+
+export function startClient(host: Host, address: string, plan: ExchangePlan = {}): Exchange {
+  const { send, read, connections, env } = plan;
+  return new Exchange(host, { connect: { host: address, port: EXCHANGE_PORT }, send, read, connections }, env);
+}
+
+export interface Pair {
+  readonly client: Exchange;
+  readonly server: Exchange;
+}
+
+/** A client on its first network and a server on `east`, with a session between them that both have bytes from. */
+export async function startPair(
+  lab: Lab,
+  plan: { client?: ExchangePlan; server?: ExchangePlan; family?: Family; network?: string } = {},
+): Promise<Pair> {
+  const { client: clientPlan = { send: PACED }, server: serverPlan = { send: PACED } } = plan;
+  const server = await startServer(lab.server, serverPlan);
+  const client = startClient(lab.client, lab.server.address(plan.network ?? 'east', plan.family ?? 'ipv6'), clientPlan);
+  const connections = clientPlan.connections ?? 1;
+  for (let i = 0; i < connections; i++) {
+    await client.report('session:open');
+    await server.report('session:open');
+    await client.report('connected');
+    await server.report('connected');
+  }
+  if (serverPlan.send !== undefined && clientPlan.read !== false) await client.progress();
+  if (clientPlan.send !== undefined && serverPlan.read !== false) await server.progress();
+  return { client, server };
+}
+
+/** Both ends finish, and each has exactly what the other sent: the programs compare bytes, this compares counts. */
+export async function expectAllDelivered(
+  { client, server }: Pair,
+  connections = 1,
+  limitMs = REPORT_LIMIT_MS,
+): Promise<void> {
+  client.tell('finish');
+  server.tell('finish');
+  await expectClosedInOrder({ client, server }, connections, limitMs);
+}
+
+export async function expectClosedInOrder(
+  { client, server }: Pair,
+  connections = 1,
+  limitMs = REPORT_LIMIT_MS,
+): Promise<void> {
+  for (let i = 0; i < connections; i++) {
+    const ours = await client.report('close', undefined, limitMs);
+    const theirs = await server.report('close', ({ name }) => name === ours.name, limitMs);
+    expect([ours.error, theirs.error]).toEqual([undefined, undefined]);
+    expect(theirs.received).toBe(ours.sent);
+    expect(ours.received).toBe(theirs.sent);
+  }
+  expect([...client.reports('corrupt'), ...server.reports('corrupt')]).toEqual([]);
+}

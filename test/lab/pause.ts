@@ -1,0 +1,59 @@
+/**
+ * How long a stream pauses in a move: from the moment when the kernel has the new network's route, as `ip monitor` saw
+ * it, to the first byte that the application gets.
+ */
+import type { Exchange } from './exchange.ts';
+import type { Host } from './host.ts';
+import type { Program } from './program.ts';
+import type { Families } from './topology.ts';
+
+export class MoveWatch {
+  readonly #host: Host;
+  readonly #monitor: Program;
+
+  private constructor(host: Host, monitor: Program) {
+    this.#host = host;
+    this.#monitor = monitor;
+  }
+
+  static async start(host: Host): Promise<MoveWatch> {
+    // Local time is what the monitor prints; this way it is UTC.
+    const monitor = host.run('ip', ['-ts', 'monitor', 'route'], { env: { TZ: 'UTC' } });
+    // A change that the monitor reports shows that it listens.
+    const prove = setInterval(() => void host.namespace.ip(['route replace blackhole 192.0.2.1']), 50);
+    try {
+      await monitor.line(/blackhole 192\.0\.2\.1/);
+    } finally {
+      clearInterval(prove);
+    }
+    return new MoveWatch(host, monitor);
+  }
+
+  /** Moves, and says when (since 1970, in ms) the first default route of the new network was there. */
+  async move(network: string, options: { outageMs?: number; families?: Families } = {}): Promise<number> {
+    const usable = this.#monitor.line(new RegExp(`^\\[(\\S+)\\] default via .* dev ${network}`));
+    await this.#host.move(network, options);
+    return Date.parse(`${(await usable)[1]}Z`);
+  }
+}
+
+export interface Pauses {
+  readonly client: number[];
+  readonly server: number[];
+}
+
+/** Notes for both ends how long after `usableAt` the first byte came. */
+export async function notePauses(pauses: Pauses, usableAt: number, client: Exchange, server: Exchange): Promise<void> {
+  const [[atClient = Number.NaN], [atServer = Number.NaN]] = await Promise.all([
+    client.firstAfter(usableAt),
+    server.firstAfter(usableAt),
+  ]);
+  pauses.client.push(atClient - usableAt);
+  pauses.server.push(atServer - usableAt);
+}
+
+export function pauseText(pausesMs: readonly number[]): string {
+  const sorted = [...pausesMs].sort((a, b) => a - b);
+  const at = (share: number): string => (sorted[Math.floor((sorted.length - 1) * share)] ?? Number.NaN).toFixed(0);
+  return `${at(0)} / ${at(0.5)} / ${at(1)} ms (least / median / most of ${sorted.length})`;
+}
