@@ -1,7 +1,7 @@
 /**
  * A stand-in for the mobility endpoint, for tests of the socket layer alone: sessions over loopback TCP, found through
- * files, with no security and no mobility. A session begins with one line that names the listener; then come the
- * application's bytes as they are.
+ * files, with no security and no mobility. A session begins with one line that names the listener, and one byte that says
+ * yes; then come the application's bytes as they are.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
@@ -86,16 +86,20 @@ export class LoopbackEndpoint implements MobilityEndpoint {
     }
     const socket = new net.Socket({ allowHalfOpen: true });
     socket.on('error', () => {
-      if (!over) handlers.onPlain('session-port-unreachable');
+      if (!over) handlers.onPlain('refused');
     });
     nativeConnect.call(socket, { port: sessionPort, host: '127.0.0.1', noDelay: true });
     socket.once('connect', () => {
-      socket.removeAllListeners('error');
       const client = request.localAddress ?? (address.includes(':') ? '::1' : '127.0.0.1');
       socket.write(`${JSON.stringify({ port: request.port, address, client } satisfies Greeting)}\n`);
       const local = { ip: client, port: socket.localPort ?? 0 };
       handlers.onOffer();
-      handlers.onOpen(this.#add(socket, local, { ip: address, port: request.port }));
+      socket.once('readable', () => {
+        const answer: Buffer | null = socket.read(1);
+        if (answer === null) return;
+        socket.removeAllListeners();
+        handlers.onOpen(this.#add(socket, local, { ip: address, port: request.port }));
+      });
     });
     return {
       cancel: () => {
@@ -196,6 +200,7 @@ export class LoopbackEndpoint implements MobilityEndpoint {
         socket.resetAndDestroy();
         return;
       }
+      socket.write('+');
       const stream = this.#add(socket, { ip: address, port }, { ip: client, port: socket.remotePort ?? 0 });
       listener.onSession(stream);
     };

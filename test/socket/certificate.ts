@@ -1,0 +1,20 @@
+/** A self-signed certificate for `localhost`, made by the openssl program once per test file. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export function certificate(): { key: string; cert: string } {
+  const directory = mkdtempSync(join(tmpdir(), 'mobisock-certificate-'));
+  const key = join(directory, 'key.pem');
+  const cert = join(directory, 'cert.pem');
+  try {
+    execFileSync('openssl', [
+      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
+      ...['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert],
+    ]);
+    return { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') };
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
