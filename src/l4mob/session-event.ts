@@ -21,8 +21,11 @@ export type SessionEvent =
   | { readonly type: 'close-subflow'; readonly subflow: number; readonly graceful: boolean }
   | { readonly type: 'opened' }
   | { readonly type: 'suspended' }
-  /** The session goes on over another subflow; `gapMs` is 0 where the old one still worked. */
-  | { readonly type: 'moved'; readonly gapMs: number; readonly wasSuspended: boolean }
+  /**
+   * The session goes on over another subflow; `gapMs` is 0 where the old one still worked. `samePath`: it was
+   * suspended, and goes on over the old subflow, which had only been silent.
+   */
+  | { readonly type: 'moved'; readonly gapMs: number; readonly wasSuspended: boolean; readonly samePath: boolean }
   | { readonly type: 'refused'; readonly refuse: Refuse }
   | { readonly type: 'peer-silent' }
   | { readonly type: 'whereabouts'; readonly whereabouts: Whereabouts }

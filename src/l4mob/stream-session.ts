@@ -42,7 +42,7 @@ import { decodeWhereabouts } from './wire/update.ts';
 export type * from './session-event.ts';
 export type * from './session-identity.ts';
 
-/** What a session may send before it has heard the peer's window. */
+/** What a session may send before it has heard the peer's window: the least that any session's window is. */
 const INITIAL_CREDIT_BYTES = 256 << 10;
 /** A lone acknowledgement waits this long for something to ride on. */
 const ACK_DELAY_MS = 20;
@@ -50,6 +50,8 @@ const ACK_DELAY_MS = 20;
 const ACK_EVERY_BYTES = 256 << 10;
 /** An unanswered hello: well above any handshake's delay in a peer under load. */
 const CONFIRM_MS = 3_000;
+/** The same where addresses or routes have changed meanwhile, so that it may have been sent the wrong way. */
+const CONFIRM_AFTER_NEWS_MS = 500;
 /** The peer's kernel closed the subflow and no resume came: the process is gone. Within the 3 s of a crash notice. */
 const CLOSED_MEANS_GONE_MS = 2_500;
 /** A reset may come from a NAT that forgot, so the peer may be in an outage just now. */
@@ -113,11 +115,9 @@ export class StreamSession {
     this.#opened = role === 'responder';
     this.#heardAt = now;
     this.#send = new SendSide(limits.replayLimitBytes, INITIAL_CREDIT_BYTES);
-    this.#receive = new ReceiveSide(
-      now,
-      Math.max(limits.initialWindowBytes, INITIAL_CREDIT_BYTES),
-      limits.maxWindowBytes,
-    );
+    const { initialWindowBytes, maxWindowBytes } = limits;
+    const window = Math.max(INITIAL_CREDIT_BYTES, Math.min(initialWindowBytes, maxWindowBytes));
+    this.#receive = new ReceiveSide(now, window, maxWindowBytes);
     this.#deadlines.set('give-up', now + limits.sessionTimeoutMs);
   }
 
@@ -133,7 +133,7 @@ export class StreamSession {
     if (this.#ended) return 'ended';
     if (!this.#opened) return 'opening';
     if (this.#parting) return 'closing';
-    if (this.#current?.confirmed !== true && this.#previous === undefined) return 'suspended';
+    if (this.#suspendedAt !== undefined) return 'suspended';
     return this.#ownerGone ? 'closing' : 'open';
   }
   get moves(): number {
@@ -308,16 +308,22 @@ export class StreamSession {
     this.#deadlines.clear('gone');
     if (this.role === 'responder') this.#deadlines.set('give-up', now + this.#limits.sessionTimeoutMs);
     else this.#deadlines.clear('give-up');
-    const suspendedAt = this.#suspendedAt;
-    this.#suspendedAt = undefined;
     if (!this.#opened) {
       this.#opened = true;
+      this.#suspendedAt = undefined;
       this.#events.push({ type: 'opened' });
-    } else if (moved && !this.#parting) {
+    } else if (moved) {
       this.#moves += 1;
-      const gapMs = suspendedAt === undefined ? 0 : now - suspendedAt;
-      this.#events.push({ type: 'moved', gapMs, wasSuspended: suspendedAt !== undefined });
+      this.#resumed(now, false);
     }
+  }
+
+  #resumed(now: Instant, samePath: boolean): void {
+    const suspendedAt = this.#suspendedAt;
+    this.#suspendedAt = undefined;
+    if (this.#parting) return;
+    const gapMs = suspendedAt === undefined ? 0 : now - suspendedAt;
+    this.#events.push({ type: 'moved', gapMs, wasSuspended: suspendedAt !== undefined, samePath });
   }
 
   /** The connection takes no more bytes for now, or does again. */
@@ -378,7 +384,9 @@ export class StreamSession {
     if (this.#suspendedAt !== undefined || this.#peerGone) return;
     this.#suspendedAt = now;
     if (this.#parting) return;
-    this.#deadlines.set('give-up', now + this.#limits.sessionTimeoutMs);
+    if (this.role === 'responder' || this.#deadlines.get('give-up') === undefined) {
+      this.#deadlines.set('give-up', now + this.#limits.sessionTimeoutMs);
+    }
     if (this.#opened) this.#events.push({ type: 'suspended' });
   }
 
@@ -419,6 +427,7 @@ export class StreamSession {
     if (this.#pathWorks(now)) return this.#dialing.settle();
     if (failure === 'refused') this.#dialing.refused(now);
     else this.#dialing.unreachable();
+    this.#suspend(now); // the old path is dead, if there is one, and no other is to be had
     this.#requestDial(now);
   }
 
@@ -429,8 +438,9 @@ export class StreamSession {
   handleNetworkChange(now: Instant): void {
     if (this.#ended || this.#peerGone || this.role === 'responder') return;
     this.#dialing.restartLadder();
-    if (this.#current?.confirmed === true) this.#ask(now, this.#current);
-    else this.#startDial();
+    if (this.#current === undefined) this.#startDial();
+    else if (this.#current.confirmed) this.#ask(now, this.#current);
+    else this.#deadlines.set('confirm', Math.min(now + CONFIRM_AFTER_NEWS_MS, this.#deadlines.get('confirm') ?? now));
   }
 
   /** Tells the peer where this process is, on the subflow: an encoded whereabouts list. */
@@ -519,11 +529,19 @@ export class StreamSession {
     this.#heardAt = now;
     const progress = this.#send.acknowledge(header.acknowledgement, header.window);
     subflow.liveness.heard(now, header.type === RECORD_TYPE.data, this.#send.outstanding || this.#parting);
-    if (subflow === this.#current) this.#dialing.notRefused();
+    if (subflow === this.#current) this.#pathHeard(now);
     if (progress) this.#silentMs = PEER_SILENT_MS;
     this.#watchSilence(now);
     this.#handleType(now, header, payload);
     this.#finishWhenDone(now);
+  }
+
+  /** The path that was given up may work after all. */
+  #pathHeard(now: Instant): void {
+    this.#dialing.notRefused();
+    if (this.role !== 'initiator') return;
+    this.#deadlines.clear('give-up');
+    if (this.#suspendedAt !== undefined) this.#resumed(now, true);
   }
 
   #handleType(now: Instant, header: RecordHeader, payload: readonly Buffer[]): void {
@@ -637,7 +655,7 @@ export class StreamSession {
     const watched = this.#watched;
     const verdict = watched?.liveness.verdict(now);
     if (watched !== undefined && verdict === 'ask') this.#ask(now, watched);
-    else if (verdict === 'dead') this.#requestDial(now);
+    else if (verdict === 'dead') this.#replaceDead(now);
   }
 
   /** The subflow that the initiator minds, unless it is about to replace it anyway. */
@@ -681,8 +699,15 @@ export class StreamSession {
   /** No path for the session's time-out. A responder's subflow may stand for ever after its initiator has vanished. */
   #giveUp(now: Instant): void {
     const until = this.#heardAt + HEARD_EVERY_MS + this.#limits.sessionTimeoutMs;
-    if (this.#current?.confirmed === true && now < until) this.#deadlines.set('give-up', until);
+    if (this.role === 'responder' && this.#current !== undefined && now < until) this.#deadlines.set('give-up', until);
     else this.#finish('ETIMEDOUT');
+  }
+
+  #replaceDead(now: Instant): void {
+    if (!this.#parting && this.#deadlines.get('give-up') === undefined) {
+      this.#deadlines.set('give-up', now + this.#limits.sessionTimeoutMs);
+    }
+    this.#requestDial(now);
   }
 
   #ask(now: Instant, subflow: Subflow): void {
