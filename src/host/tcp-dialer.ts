@@ -37,68 +37,92 @@ export const SUBFLOW_SOCKET_OPTIONS: net.SocketConstructorOpts & { noDelay: bool
 };
 
 export function dialTcp(options: DialOptions): Dial {
-  const { candidates, timeoutMs, localAddress } = options;
-  const attempts = new Map<net.Socket, number>();
-  const refused = new Set<number>();
-  const timers: (() => void)[] = [];
-  let waiting = 0;
-  let done = false;
+  const dial = new TcpDial(options);
+  dial.run();
+  return dial;
+}
 
-  const stop = (keep?: net.Socket): void => {
-    done = true;
-    for (const cancelTimer of timers) cancelTimer();
-    for (const socket of attempts.keys()) if (socket !== keep) socket.destroy();
-    attempts.clear();
-  };
-  const fail = (reason: 'refused' | 'unreachable'): void => {
-    if (done) return;
-    stop();
-    options.onFailed(reason);
-  };
-  const failWhenHopeless = (): void => {
-    if (refused.size === candidates.length) fail('refused');
-    else if (attempts.size === 0 && waiting === 0) fail('unreachable');
-  };
-  const start = (index: number): void => {
-    const candidate = candidates[index];
-    if (done || candidate === undefined || refused.has(index) || attempts.size >= MAX_ATTEMPTS) return;
+class TcpDial implements Dial {
+  readonly #options: DialOptions;
+  readonly #startedAt = monotonicNow();
+  /** When which candidate is tried, in order of time. */
+  readonly #plan: readonly { readonly atMs: number; readonly index: number }[];
+  readonly #attempts = new Map<net.Socket, number>();
+  readonly #refused = new Set<number>();
+  #step = 0;
+  #cancelTimer: (() => void) | undefined;
+  #done = false;
+
+  constructor(options: DialOptions) {
+    this.#options = options;
+    this.#plan = ROUND_MS.flatMap((roundMs) =>
+      options.candidates.map((_, index) => ({ atMs: roundMs + index * STAGGER_MS, index })),
+    )
+      .filter(({ atMs }) => atMs < options.timeoutMs)
+      .sort((a, b) => a.atMs - b.atMs);
+  }
+
+  cancel(): void {
+    this.#stop();
+  }
+
+  /** Starts what is due, and waits for the next step with the one timer there is. */
+  run(): void {
+    if (this.#done) return;
+    const elapsedMs = monotonicNow() - this.#startedAt;
+    let next = this.#plan[this.#step];
+    for (; next !== undefined && next.atMs <= elapsedMs; next = this.#plan[this.#step]) {
+      this.#step += 1;
+      this.#attempt(next.index);
+    }
+    if (elapsedMs >= this.#options.timeoutMs || this.#plan.length === 0) return this.#failSoon('unreachable');
+    const wakeMs = next?.atMs ?? this.#options.timeoutMs;
+    this.#cancelTimer = after(Math.max(1, wakeMs - elapsedMs), () => this.run());
+    this.#failWhenHopeless();
+  }
+
+  #attempt(index: number): void {
+    const candidate = this.#options.candidates[index];
+    if (candidate === undefined || this.#refused.has(index) || this.#attempts.size >= MAX_ATTEMPTS) return;
     const startedAt = monotonicNow();
     const socket = new net.Socket(SUBFLOW_SOCKET_OPTIONS);
-    attempts.set(socket, index);
+    this.#attempts.set(socket, index);
     socket.once('error', (error: NodeJS.ErrnoException) => {
-      if (!attempts.delete(socket)) return;
-      if (error.code === 'ECONNREFUSED') refused.add(index);
-      failWhenHopeless();
+      if (!this.#attempts.delete(socket)) return;
+      if (error.code === 'ECONNREFUSED') this.#refused.add(index);
+      this.#failWhenHopeless();
     });
     socket.once('connect', () => {
-      if (done) return;
-      stop(socket);
+      if (this.#done) return;
+      this.#stop(socket);
       socket.removeAllListeners('error');
-      options.onConnected(socket, monotonicNow() - startedAt);
+      this.#options.onConnected(socket, monotonicNow() - startedAt);
     });
+    const { localAddress } = this.#options;
     const sameFamily = localAddress !== undefined && familyOf(localAddress) === familyOf(candidate.ip);
     nativeConnect.call(socket, {
       host: candidate.ip,
       port: candidate.port,
       ...(sameFamily ? { localAddress } : {}),
     });
-  };
-  for (const roundMs of ROUND_MS) {
-    for (let index = 0; index < candidates.length; index++) {
-      const delayMs = roundMs + index * STAGGER_MS;
-      if (delayMs === 0) start(index);
-      else if (delayMs < timeoutMs) {
-        waiting += 1;
-        timers.push(
-          after(delayMs, () => {
-            waiting -= 1;
-            start(index);
-            failWhenHopeless();
-          }),
-        );
-      }
-    }
   }
-  timers.push(after(timeoutMs, () => fail('unreachable')));
-  return { cancel: () => stop() };
+
+  #failWhenHopeless(): void {
+    if (this.#refused.size === this.#options.candidates.length) this.#failSoon('refused');
+    else if (this.#attempts.size === 0 && this.#step === this.#plan.length) this.#failSoon('unreachable');
+  }
+
+  /** Not inside the call that began the dial. */
+  #failSoon(reason: 'refused' | 'unreachable'): void {
+    if (this.#done) return;
+    this.#stop();
+    process.nextTick(() => this.#options.onFailed(reason));
+  }
+
+  #stop(keep?: net.Socket): void {
+    this.#done = true;
+    this.#cancelTimer?.();
+    for (const socket of this.#attempts.keys()) if (socket !== keep) socket.destroy();
+    this.#attempts.clear();
+  }
 }

@@ -8,6 +8,8 @@
  *                          +--> hello keys        (OPEN, REFUSE), one per direction
  *     association secret, OPEN nonce --extract--> session --+--> record keys, one per direction
  *                                                           +--> resume key
+ *
+ * Keys of one use come from one expansion, cut in order: fewer hash blocks on the way of every new session.
  */
 
 import { expand, extract } from '@noble/hashes/hkdf.js';
@@ -43,30 +45,23 @@ export function transcriptHash(init: Uint8Array, offerWithoutMac: Uint8Array): U
 }
 
 export function deriveHandshakeKeys(sharedSecret: Uint8Array, transcript: Uint8Array): HandshakeKeys {
-  const handshake = extract(sha256, sharedSecret, transcript);
-  return {
-    confirmKey: expandLabel(handshake, 'confirm', 32),
-    associationSecret: expandLabel(handshake, 'association', 32),
-  };
+  const [confirmKey, associationSecret] = expandKeys(extract(sha256, sharedSecret, transcript), 'handshake', [32, 32]);
+  return { confirmKey, associationSecret };
 }
 
 export function deriveAssociationKeys(associationSecret: Uint8Array): AssociationKeys {
-  return {
-    helloFromInitiator: expandLabel(associationSecret, 'hello initiator', 32),
-    helloFromResponder: expandLabel(associationSecret, 'hello responder', 32),
-    signalFromInitiator: expandLabel(associationSecret, 'signal initiator', 32),
-    signalFromResponder: expandLabel(associationSecret, 'signal responder', 32),
-  };
+  const keys = expandKeys(associationSecret, 'association', [32, 32, 32, 32]);
+  const [helloFromInitiator, helloFromResponder, signalFromInitiator, signalFromResponder] = keys;
+  return { helloFromInitiator, helloFromResponder, signalFromInitiator, signalFromResponder };
 }
 
 /** `openBody` is the OPEN record without its MAC: number, nonce, port pair and suite are all bound. */
 export function deriveSessionKeys(associationSecret: Uint8Array, openBody: Uint8Array, suite: Suite): SessionKeys {
   const session = extract(sha256, associationSecret, sha256(openBody));
-  return {
-    recordFromInitiator: expandLabel(session, `record initiator ${suite.name}`, suite.keyBytes),
-    recordFromResponder: expandLabel(session, `record responder ${suite.name}`, suite.keyBytes),
-    resume: expandLabel(session, 'resume', 32),
-  };
+  const { name, keyBytes } = suite;
+  const keys = expandKeys(session, `session ${name}`, [keyBytes, keyBytes, 32]);
+  const [recordFromInitiator, recordFromResponder, resume] = keys;
+  return { recordFromInitiator, recordFromResponder, resume };
 }
 
 /** The MAC of everything that is not a record: HMAC-SHA256 cut to 128 bits (RFC 2104, section 5). */
@@ -76,8 +71,20 @@ export function messageMac(key: Uint8Array, ...parts: readonly Uint8Array[]): Ui
   return mac.digest().subarray(0, TAG_BYTES);
 }
 
-function expandLabel(key: Uint8Array, name: string, length: number): Uint8Array {
-  return expand(sha256, key, label(name), length);
+type KeyPer<Lengths> = { readonly [I in keyof Lengths]: Uint8Array };
+
+function expandKeys<const Lengths extends readonly number[]>(
+  secret: Uint8Array,
+  name: string,
+  lengths: Lengths,
+): KeyPer<Lengths> {
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  const material = expand(sha256, secret, label(name), total);
+  let at = 0;
+  return lengths.map((length) => {
+    at += length;
+    return material.slice(at - length, at);
+  }) as KeyPer<Lengths>;
 }
 
 function label(name: string): Uint8Array {

@@ -20,6 +20,12 @@ interface Segment {
 }
 
 const pool: Uint8Array[] = [];
+const smallPool: Uint8Array[] = [];
+
+function putBack(bytes: Uint8Array): void {
+  const home = bytes.length === SMALL_SEGMENT_BYTES ? smallPool : pool;
+  if (home.length < POOL_SEGMENTS) home.push(bytes);
+}
 
 export class ReplayBuffer {
   #segments: Segment[] = [];
@@ -82,7 +88,7 @@ export class ReplayBuffer {
     for (const segment of this.#segments) {
       const full = segment.length === segment.bytes.length || this.#start === this.#end;
       if (!full || segment.offset + segment.length > this.#start) break;
-      if (reusable && segment.bytes.length === SEGMENT_BYTES && pool.length < POOL_SEGMENTS) pool.push(segment.bytes);
+      if (reusable) putBack(segment.bytes);
       drop++;
     }
     if (drop === this.#segments.length) this.#segments = [];
@@ -98,7 +104,8 @@ export class ReplayBuffer {
     const last = this.#segments.at(-1);
     if (last !== undefined && last.length < last.bytes.length) return last;
     const small = this.#segments.length === 0 && wanted <= SMALL_SEGMENT_BYTES;
-    const bytes = small ? new Uint8Array(SMALL_SEGMENT_BYTES) : (pool.pop() ?? Buffer.allocUnsafeSlow(SEGMENT_BYTES));
+    const length = small ? SMALL_SEGMENT_BYTES : SEGMENT_BYTES;
+    const bytes = (small ? smallPool : pool).pop() ?? Buffer.allocUnsafeSlow(length);
     const segment = { bytes, offset: this.#end, length: 0 };
     this.#segments.push(segment);
     return segment;

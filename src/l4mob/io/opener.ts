@@ -178,7 +178,7 @@ export class Opener {
       },
     });
     peer.drivers.add(driver);
-    driver.attachDialed(socket, roundTripMs);
+    driver.begin(socket, roundTripMs);
     this.#host.started(driver, peer);
     return driver;
   }

@@ -182,6 +182,12 @@ export class StreamDriver implements MobileStream {
     this.#pump(now);
   }
 
+  /** The first subflow: OPEN waits a moment for what the application writes when it is connected, and takes it along. */
+  begin(socket: Socket, roundTripMs: number): void {
+    this.session.attachDialed(monotonicNow(), this.#adopt(socket), roundTripMs);
+    this.#schedulePump();
+  }
+
   /** `rest`: bytes that came behind the hello. Returns false for an old hello; then the socket is left alone. */
   attachAccepted(socket: Socket, hello: VerifiedHello, rest: Buffer): boolean {
     const now = monotonicNow();
@@ -295,17 +301,22 @@ export class StreamDriver implements MobileStream {
   }
 
   #transmit(now: Instant): void {
-    for (let out = this.session.pollTransmit(now); out !== undefined; out = this.session.pollTransmit(now)) {
-      this.#send(out);
-    }
+    const first = this.session.pollTransmit(now);
+    if (first === undefined) return;
+    const { subflow: id } = first;
+    const socket = this.#subflows.get(id)?.socket;
+    let next = this.session.pollTransmit(now);
+    // What goes out together goes in one call to the kernel.
+    const corked = next !== undefined || first.bytes.length > 1;
+    if (corked) socket?.cork();
+    this.#send(socket, first);
+    for (; next !== undefined; next = this.session.pollTransmit(now)) this.#send(socket, next);
+    if (corked) socket?.uncork();
   }
 
-  #send({ subflow: id, bytes }: Transmit): void {
-    const socket = this.#subflows.get(id)?.socket;
+  #send(socket: Socket | undefined, { subflow: id, bytes }: Transmit): void {
     if (socket === undefined) return;
-    if (bytes.length > 1) socket.cork();
     for (const part of bytes) socket.write(part);
-    if (bytes.length > 1) socket.uncork();
     if (socket.writableNeedDrain) this.session.setBlocked(id, true);
   }
 

@@ -1,0 +1,139 @@
+/**
+ * What is measured. Each scenario gives one figure per variant and round; rounds go over all variants in turn, so that
+ * a machine that gets slower gets slower for all.
+ */
+import { runPair, start } from './run-programs.ts';
+import { GCM, GMAC, HMAC, OFF_POLICY, PLAIN, type Variant } from './variants.ts';
+
+export interface Scenario {
+  readonly name: string;
+  readonly title: string;
+  readonly unit: string;
+  readonly betterIs: 'more' | 'less';
+  readonly variants: (tls: Variant) => readonly Variant[];
+  readonly rounds: number;
+  measure(variant: Variant): Promise<number>;
+}
+
+const THROUGHPUT_BYTES = { warmUp: 500e6, counted: 3e9 };
+const SETUP = { ports: 240, later: 500 };
+const HTTP = { warmUp: 8_000, counted: 40_000 };
+const IDLE = { warmUp: 200, counted: 2_000 };
+
+interface SetupFigures {
+  readonly first: { readonly connectedMs: number; readonly answeredMs: number };
+  readonly later: { readonly connectedMs: number; readonly answeredMs: number };
+}
+
+function setup(variant: Variant): Promise<SetupFigures> {
+  return runPair<SetupFigures>(
+    variant,
+    { name: 'setup-server', args: [String(SETUP.ports)] },
+    { name: 'setup-client', args: (ports) => [JSON.stringify([ports, SETUP.later])] },
+  );
+}
+
+async function idleBytes(variant: Variant, side: 'client' | 'server'): Promise<number> {
+  const server = start('idle-server', [], variant);
+  try {
+    const port = await server.message();
+    const client = start('idle-client', [String(port), String(IDLE.warmUp), String(IDLE.counted)], variant);
+    try {
+      await client.message();
+      const serverRss = async (): Promise<number> => {
+        const answer = server.message();
+        server.process.send('memory');
+        return ((await answer) as { rss: number }).rss;
+      };
+      const serverBefore = await serverRss();
+      const answer = client.message();
+      client.process.send('go');
+      const { before, after } = (await answer) as { before: number; after: number };
+      const bytes = side === 'client' ? after - before : (await serverRss()) - serverBefore;
+      return bytes / IDLE.counted;
+    } finally {
+      client.stop();
+    }
+  } finally {
+    server.stop();
+  }
+}
+
+export const SCENARIOS: readonly Scenario[] = [
+  {
+    name: 'throughput',
+    title: 'Throughput, one connection, 64 KiB writes',
+    unit: 'GB/s',
+    betterIs: 'more',
+    rounds: 5,
+    variants: (tls) => [tls, PLAIN, HMAC, GMAC, GCM],
+    measure: (variant) =>
+      runPair<number>(
+        variant,
+        { name: 'throughput-server' },
+        {
+          name: 'throughput-client',
+          args: (port) => [String(port), String(THROUGHPUT_BYTES.warmUp), String(THROUGHPUT_BYTES.counted)],
+        },
+      ),
+  },
+  {
+    name: 'http',
+    title: 'HTTP keep-alive requests, 8 connections',
+    unit: '1/s',
+    betterIs: 'more',
+    rounds: 5,
+    variants: () => [PLAIN, OFF_POLICY, HMAC, GMAC],
+    measure: (variant) =>
+      runPair<number>(
+        variant,
+        { name: 'http-server' },
+        { name: 'http-client', args: (port) => [String(port), String(HTTP.warmUp), String(HTTP.counted)] },
+      ),
+  },
+  {
+    name: 'first-contact',
+    title: "First contact, until 'connect'",
+    unit: 'ms',
+    betterIs: 'less',
+    rounds: 3,
+    variants: (tls) => [PLAIN, tls, GMAC],
+    measure: async (variant) => (await setup(variant)).first.connectedMs,
+  },
+  {
+    name: 'later-contact',
+    title: "Later contacts, until 'connect'",
+    unit: 'ms',
+    betterIs: 'less',
+    rounds: 3,
+    variants: (tls) => [PLAIN, tls, GMAC],
+    measure: async (variant) => (await setup(variant)).later.connectedMs,
+  },
+  {
+    name: 'later-answer',
+    title: 'Later contacts, until one byte came back',
+    unit: 'ms',
+    betterIs: 'less',
+    rounds: 3,
+    variants: (tls) => [PLAIN, tls, GMAC],
+    measure: async (variant) => (await setup(variant)).later.answeredMs,
+  },
+  {
+    name: 'idle-client',
+    title: 'Memory of an idle connection, client',
+    unit: 'bytes',
+    betterIs: 'less',
+    rounds: 3,
+    variants: (tls) => [PLAIN, tls, GMAC],
+    measure: (variant) => idleBytes(variant, 'client'),
+  },
+  {
+    name: 'idle-server',
+    title: 'Memory of an idle connection, server',
+    unit: 'bytes',
+    betterIs: 'less',
+    rounds: 3,
+    variants: (tls) => [PLAIN, tls, GMAC],
+    measure: (variant) => idleBytes(variant, 'server'),
+  },
+];
