@@ -6,7 +6,7 @@
 import dgram from 'node:dgram';
 import net from 'node:net';
 import { nativeConnect, nativeDgramBind, nativeListen } from '../host/native.ts';
-import type { SessionInfo } from '../l4mob/io/mobile-stream.ts';
+import type { EndpointCounters, SessionInfo } from '../l4mob/io/mobile-stream.ts';
 import { guardChannels } from './child-guard.ts';
 import { Layer, type LayerOptions } from './layer.ts';
 import { type Connect, mobileConnect } from './outgoing.ts';
@@ -17,13 +17,36 @@ export type { LayerOptions as InstallOptions };
 export interface Installation {
   /** The sessions of this process. */
   sessions(): SessionInfo[];
+  /** What came to this process's session ports and companions, and what of it was turned away. */
+  stats(): EndpointCounters;
   /** Ends every session and puts everything back as it was. What others wrapped around us stays and passes through. */
   uninstall(): void;
 }
 
+/** Before there is an endpoint. */
+export const NOTHING_CAME: EndpointCounters = {
+  inits: 0,
+  offers: 0,
+  malformed: 0,
+  cookiesDemanded: 0,
+  refused: 0,
+  malformedHellos: 0,
+  forgedHellos: 0,
+  staleHellos: 0,
+  replayedOpens: 0,
+  refusedOpens: 0,
+  forgedUpdates: 0,
+  badRecords: 0,
+};
+
 const INSTALLED = Symbol.for('mobisock.installation');
 
 const globals = globalThis as unknown as { [INSTALLED]?: Installation };
+
+/** Whether this process's own `net` is mobile already. */
+export function isInstalled(): boolean {
+  return globals[INSTALLED] !== undefined;
+}
 
 /** The installation of this process; `options` count for the first call only. */
 export function install(options: LayerOptions): Installation {
@@ -33,6 +56,7 @@ export function install(options: LayerOptions): Installation {
   const undo = options.policy.enabled ? hook(layer) : [];
   const installation: Installation = {
     sessions: () => layer.madeEndpoint?.sessions() ?? [],
+    stats: () => layer.madeEndpoint?.counters() ?? NOTHING_CAME,
     uninstall: () => {
       if (globals[INSTALLED] !== installation) return;
       Reflect.deleteProperty(globals, INSTALLED);

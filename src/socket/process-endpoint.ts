@@ -1,5 +1,6 @@
 /**
- * The endpoint of this process as the policy wants it.
+ * The endpoint of this process as the policy wants it. One, whichever of the package's entry points needs it first: its
+ * peers, session ports and address watch serve all of them.
  */
 import { Endpoint } from '../l4mob/io/endpoint.ts';
 import type { MobilityEndpoint } from '../l4mob/io/mobile-stream.ts';
@@ -8,7 +9,15 @@ import { suiteByName } from '../l4mob/suite.ts';
 import { debug, sessionLifeReporter } from './diagnostics.ts';
 import type { Policy } from './policy/policy.ts';
 
-export function makeProcessEndpoint(policy: Policy): MobilityEndpoint {
+let made: Endpoint | undefined;
+
+/** `policy` counts for the first call only; it comes from this process's environment, so all calls bring the same. */
+export function processEndpoint(policy: Policy): MobilityEndpoint {
+  made ??= makeEndpoint(policy);
+  return made;
+}
+
+function makeEndpoint(policy: Policy): Endpoint {
   const { suites, groups, sessionPort, sessionTimeoutMs, limits } = policy;
   const { replayLimitBytes, maxWindowBytes } = limits;
   return new Endpoint({

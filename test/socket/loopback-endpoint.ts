@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import type { TransportAddress } from '../../src/core/address.ts';
 import { nativeConnect, nativeListen } from '../../src/host/native.ts';
 import type {
+  EndpointCounters,
   ListenHandle,
   ListenRequest,
   MobileStream,
@@ -22,6 +23,7 @@ import type {
   StreamOwner,
   Verdict,
 } from '../../src/l4mob/io/mobile-stream.ts';
+import { NOTHING_CAME } from '../../src/socket/install.ts';
 
 export interface LoopbackEndpointOptions {
   /** Where listeners are announced; a directory that the processes of one test share. */
@@ -132,6 +134,10 @@ export class LoopbackEndpoint implements MobilityEndpoint {
 
   yieldUdpPort(port: number): void {
     this.yielded.push(port);
+  }
+
+  counters(): EndpointCounters {
+    return NOTHING_CAME;
   }
 
   sessions(): SessionInfo[] {

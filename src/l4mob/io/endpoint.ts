@@ -10,12 +10,12 @@ import { openUdpPort, type UdpPort } from '../../host/udp-port.ts';
 import type { Association } from '../association.ts';
 import { GROUPS, type Group } from '../key-agreement.ts';
 import { DEFAULT_STREAM_LIMITS, MAX_ADDRESSES, type StreamLimits } from '../limits.ts';
-import type { ResponderCounters } from '../responder.ts';
 import { SUITES, type Suite } from '../suite.ts';
 import { SIGNAL_TYPE, signalTypeOf } from '../wire/signal-header.ts';
 import { decodeUpdate, encodeWhereabouts, type Whereabouts } from '../wire/update.ts';
-import { Acceptor, type AcceptorCounters } from './acceptor.ts';
+import { Acceptor } from './acceptor.ts';
 import type {
+  EndpointCounters,
   ListenHandle,
   ListenRequest,
   MobilityEndpoint,
@@ -43,11 +43,6 @@ export interface EndpointOptions {
   onLife?(event: SessionLifeEvent): void;
   /** Something doesn't work as it should but nothing breaks: for logs. */
   onWarning?(message: string): void;
-}
-
-export interface EndpointCounters extends AcceptorCounters, ResponderCounters {
-  forgedUpdates: number;
-  badRecords: number;
 }
 
 export class Endpoint implements MobilityEndpoint {
@@ -136,7 +131,6 @@ export class Endpoint implements MobilityEndpoint {
     this.#watch = undefined;
   }
 
-  /** What was turned away, for those who look: attacks, accidents and strangers. */
   counters(): EndpointCounters {
     let badRecords = this.#badRecordsOfEnded;
     for (const driver of this.#drivers) badRecords += driver.session.badRecords;
@@ -256,7 +250,10 @@ export class Endpoint implements MobilityEndpoint {
     this.#checkScheduled = true;
     after(PATH_CHECK_MS, () => {
       this.#checkScheduled = false;
-      for (const driver of [...this.#drivers]) driver.networkChanged(NONE_LOST);
+      for (const driver of [...this.#drivers]) {
+        // The others were told at once: telling them again would start over a dial that is under way.
+        if (driver.session.state !== 'suspended') driver.networkChanged(NONE_LOST);
+      }
     });
   }
 

@@ -138,6 +138,36 @@ export interface SessionLifeEvent {
   readonly error?: string;
 }
 
+/**
+ * What was answered and what was turned away since the start, for those who look: attacks, accidents and strangers.
+ * Every count only rises.
+ */
+export interface EndpointCounters {
+  /** L4_INITs that came, over UDP or in-band, and those of them that led to an L4_OFFER with keys. */
+  readonly inits: number;
+  readonly offers: number;
+  /** L4_INITs that were no L4_INITs. */
+  readonly malformed: number;
+  /** L4_INITs answered by a demand to show that their source is theirs. */
+  readonly cookiesDemanded: number;
+  /** L4_INITs refused by policy, by a limit, or for want of a common suite or group. */
+  readonly refused: number;
+  /** Connections to a session port that began with neither OPEN, RESUME nor L4_INIT. */
+  readonly malformedHellos: number;
+  /** OPENs and RESUMEs with a wrong MAC. */
+  readonly forgedHellos: number;
+  /** Genuine ones whose state sequence is not newer than the one held. */
+  readonly staleHellos: number;
+  /** Genuine OPENs that had been used before. */
+  readonly replayedOpens: number;
+  /** Genuine OPENs turned away: listener gone, policy, port pair taken, a limit. */
+  readonly refusedOpens: number;
+  /** L4_UPDATEs that were malformed, forged, of no known association, or not newer than the last. */
+  readonly forgedUpdates: number;
+  /** Records that failed their check and ended their subflow. */
+  readonly badRecords: number;
+}
+
 /** The process's one mobility endpoint, as the socket layer uses it. */
 export interface MobilityEndpoint {
   /** Synchronous and cheap: decides whether a connect has to wait for anything. */
@@ -147,6 +177,7 @@ export interface MobilityEndpoint {
   open(request: OpenRequest, handlers: OpenHandlers): PendingOpen;
   listen(request: ListenRequest): ListenHandle;
   sessions(): SessionInfo[];
+  counters(): EndpointCounters;
   /** The application wants to bind this UDP port itself: a companion socket of ours on it makes way at once. */
   yieldUdpPort(port: number): void;
   /** Ends every session with a reset and frees all ports. */
