@@ -64,13 +64,22 @@ export function listenForSessions(layer: Layer, server: net.Server, ipv6Only: bo
     },
   });
   const { close } = handle;
+  let stop = (): void => {
+    stop = () => {};
+    listening.close();
+  };
   Object.defineProperty(handle, 'close', {
     configurable: true,
     writable: true,
     value: (callback?: () => void) => {
-      listening.close();
+      stop();
       return close.call(handle, callback);
     },
+  });
+  // A cluster's primary listens only to hand connections on: at 'listening' it takes the handle away from the server.
+  // The workers have sessions of their own.
+  process.nextTick(() => {
+    if (serverInside(server)._handle !== handle) stop();
   });
 }
 

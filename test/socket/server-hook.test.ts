@@ -1,6 +1,8 @@
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import net from 'node:net';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { parsePrefix } from '../../src/socket/policy/prefix.ts';
 import { connectedPair, isMobile, listening, mobileLayer } from './mobile-layer.ts';
 
@@ -74,4 +76,19 @@ describe('A server with sessions', () => {
     const { client, peer } = await connectedPair();
     expect([isMobile(client), isMobile(peer), endpoint.requests.length]).toEqual([false, false, 0]);
   });
+});
+
+it('the workers of a cluster take the sessions, not its primary', async () => {
+  const program = new URL('./fixtures/cluster.mjs', import.meta.url).pathname;
+  const directory = `/tmp/mobisock-cluster-test-${process.pid}`;
+  const child = fork(program, {
+    execArgv: ['--import', 'tsx', '--import', new URL('./preload.ts', import.meta.url).href],
+    env: { ...process.env, MOBISOCK_TEST_DIRECTORY: directory },
+  });
+  onTestFinished(() => {
+    child.kill();
+    rmSync(directory, { recursive: true, force: true });
+  });
+  const [answer] = await once(child, 'message');
+  expect(answer).toEqual({ greeting: 'worker', mobile: true });
 });
