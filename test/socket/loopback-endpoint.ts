@@ -156,23 +156,6 @@ export class LoopbackEndpoint implements MobilityEndpoint {
     }));
   }
 
-  counters(): EndpointCounters {
-    return {
-      inits: 0,
-      offers: 0,
-      malformed: 0,
-      cookiesDemanded: 0,
-      refused: 0,
-      malformedHellos: 0,
-      forgedHellos: 0,
-      staleHellos: 0,
-      replayedOpens: 0,
-      refusedOpens: 0,
-      forgedUpdates: 0,
-      badRecords: 0,
-    };
-  }
-
   close(): void {
     for (const stream of [...this.streams]) stream.reset();
     this.#server?.close();
