@@ -16,7 +16,7 @@ export interface Scenario {
 }
 
 const THROUGHPUT_BYTES = { warmUp: 500e6, counted: 3e9 };
-const SETUP = { ports: 240, later: 500 };
+const SETUP = { ports: 400, later: 2_000 };
 const HTTP = { warmUp: 8_000, counted: 40_000 };
 const IDLE = { warmUp: 200, counted: 2_000 };
 

@@ -26,11 +26,11 @@ async function contacts(list) {
   return all;
 }
 
-const warmUp = ports.slice(0, 40);
+const warmUp = ports.slice(0, 200);
 await contacts(warmUp);
-const first = await contacts(ports.slice(40));
+const first = await contacts(ports.slice(200));
 const [port] = ports;
-await contacts(Array(50).fill(port));
+await contacts(Array(rounds).fill(port));
 const later = await contacts(Array(rounds).fill(port));
 const figures = (of) => ({
   connectedMs: median(of.map((c) => c.connectedMs)),

@@ -31,6 +31,8 @@ import {
 } from './wire/hello.ts';
 import { type DecodedUpdate, encodeUpdate, type Update, type Whereabouts } from './wire/update.ts';
 
+const NO_MAC = new Uint8Array(TAG_BYTES);
+
 export interface AssociationInit {
   readonly role: SessionRole;
   readonly id: Uint8Array;
@@ -86,14 +88,15 @@ export class Association {
       portPair,
       suiteId: this.suite.id,
     };
-    const encode = (stateSequence: number, window: number): Uint8Array =>
-      encodeOpen({ ...open, stateSequence, window }, (covered) => messageMac(this.#keys.helloFromInitiator, covered));
+    const key = this.#keys.helloFromInitiator;
+    const named = encodeOpen({ ...open, stateSequence: 0, window: 0 }, () => NO_MAC);
     return {
       associationId: this.id,
       portPair,
       suite: this.suite,
-      keys: this.#sessionKeys(encode(0, 0), this.suite),
-      encodeOpen: encode,
+      keys: this.#sessionKeys(named, this.suite),
+      encodeOpen: (stateSequence, window) =>
+        encodeOpen({ ...open, stateSequence, window }, (covered) => messageMac(key, covered)),
       refuseKey: this.#keys.helloFromResponder,
     };
   }
@@ -171,5 +174,5 @@ export function isGenuineResume(keys: SessionKeys, { covered, mac }: Authenticat
 /** A REFUSE from a responder that knows nothing of the sender's: no key, hence no MAC. */
 export function refuseUnknown(): Uint8Array {
   const refuse: Refuse = { code: 'unknown', ports: [] };
-  return encodeRefuse(refuse, () => new Uint8Array(TAG_BYTES));
+  return encodeRefuse(refuse, () => NO_MAC);
 }

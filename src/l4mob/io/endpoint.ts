@@ -14,6 +14,7 @@ import { SUITES, type Suite } from '../suite.ts';
 import { SIGNAL_TYPE, signalTypeOf } from '../wire/signal-header.ts';
 import { decodeUpdate, encodeWhereabouts, type Whereabouts } from '../wire/update.ts';
 import { Acceptor } from './acceptor.ts';
+import { withReserve } from './key-pair-reserve.ts';
 import type {
   EndpointCounters,
   ListenHandle,
@@ -63,7 +64,7 @@ export class Endpoint implements MobilityEndpoint {
 
   constructor(options: EndpointOptions = {}) {
     this.#options = options;
-    const groups = options.groups ?? GROUPS;
+    const groups = (options.groups ?? GROUPS).map(withReserve);
     const suites = options.suites ?? SUITES;
     const limits = { ...DEFAULT_STREAM_LIMITS, ...options.limits };
     const driverHost = {
