@@ -126,7 +126,8 @@ export class ConnectRace {
         port,
         ...(host === undefined ? {} : { host }),
         ...(sessionPort === undefined ? {} : { sessionPort }),
-        ...(request.localAddress === undefined ? {} : { localAddress: request.localAddress }),
+        // undici passes null.
+        ...(request.localAddress ? { localAddress: request.localAddress } : {}),
       },
       {
         onOffer: () => this.#within(() => this.#onOffer()),

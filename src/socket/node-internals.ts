@@ -30,7 +30,7 @@ export interface ConnectRequest {
   ) => void;
   address?: string;
   port?: number;
-  localAddress?: string | undefined;
+  localAddress?: string | null | undefined;
   localPort?: number | undefined;
   addressType?: number;
 }

@@ -93,6 +93,17 @@ describe('Where nothing is known of the destination', () => {
     socket.destroy();
   });
 
+  it.each([
+    [null, { addresses: ['127.0.0.1'], port: 9 }],
+    ['127.0.0.2', { addresses: ['127.0.0.1'], port: 9, localAddress: '127.0.0.2' }],
+  ])('asks for a session from the local address that was asked for: %s', async (localAddress, expected) => {
+    const { opens, intercept } = heldOpens();
+    mobileLayer({ intercept, headStartMs: NEVER_MS });
+    const socket = net.connect({ port: 9, host: '127.0.0.1', localAddress } as net.NetConnectOpts);
+    expect((await opens.next()).request).toEqual(expected);
+    socket.destroy();
+  });
+
   it('makes no plain attempt once an offer has come, unless the session fails after all', async () => {
     const { opens, intercept } = heldOpens();
     mobileLayer({ intercept, headStartMs: 20 });
