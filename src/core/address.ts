@@ -96,6 +96,7 @@ function ipv6Bytes(ip: string): Uint8Array | undefined {
   const zone = ip.indexOf('%');
   const halves = (zone < 0 ? ip : ip.slice(0, zone)).split('::');
   if (halves.length > 2) return undefined;
+  if (halves.length === 2 && halves[0]?.includes('.')) return undefined;
   const head = ipv6Groups(halves[0] as string);
   const tail = halves.length === 2 ? ipv6Groups(halves[1] as string) : [];
   if (head === undefined || tail === undefined) return undefined;

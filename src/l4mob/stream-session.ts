@@ -52,6 +52,8 @@ const ACK_EVERY_BYTES = 256 << 10;
 const CONFIRM_MS = 3_000;
 /** The same where addresses or routes have changed meanwhile, so that it may have been sent the wrong way. */
 const CONFIRM_AFTER_NEWS_MS = 500;
+/** But never sooner than a slow path needs: its packets may have to be sent twice. */
+const CONFIRM_ROUND_TRIPS = 4;
 /** The peer's kernel closed the subflow and no resume came: the process is gone. Within the 3 s of a crash notice. */
 const CLOSED_MEANS_GONE_MS = 2_500;
 /** A reset may come from a NAT that forgot, so the peer may be in an outage just now. */
@@ -235,7 +237,7 @@ export class StreamSession {
     subflow.hello = this.#encodeHello();
     subflow.helloMac = subflow.hello.subarray(-TAG_BYTES);
     this.#receive.told();
-    this.#deadlines.set('confirm', now + CONFIRM_MS);
+    this.#deadlines.set('confirm', now + Math.max(CONFIRM_MS, CONFIRM_ROUND_TRIPS * roundTripMs));
     this.#outbox.resetDue ||= this.#wasReset;
     this.#use(subflow);
   }
@@ -440,7 +442,12 @@ export class StreamSession {
     this.#dialing.restartLadder();
     if (this.#current === undefined) this.#startDial();
     else if (this.#current.confirmed) this.#ask(now, this.#current);
-    else this.#deadlines.set('confirm', Math.min(now + CONFIRM_AFTER_NEWS_MS, this.#deadlines.get('confirm') ?? now));
+    else this.#confirmSoon(now, this.#current);
+  }
+
+  #confirmSoon(now: Instant, { roundTripMs }: Subflow): void {
+    const soon = now + Math.max(CONFIRM_AFTER_NEWS_MS, CONFIRM_ROUND_TRIPS * roundTripMs);
+    this.#deadlines.set('confirm', Math.min(soon, this.#deadlines.get('confirm') ?? soon));
   }
 
   /** Tells the peer where this process is, on the subflow: an encoded whereabouts list. */

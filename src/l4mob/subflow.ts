@@ -28,6 +28,8 @@ export class Subflow {
   readonly number: number;
   readonly writer: RecordWriter;
   readonly liveness: Liveness;
+  /** As the connect took it; 0 where that isn't known. */
+  readonly roundTripMs: number;
   readonly #reader: RecordReader;
   /** The connection takes no more bytes at present. */
   blocked = false;
@@ -44,6 +46,7 @@ export class Subflow {
   constructor({ id, number, portPair, sealer, opener, now, roundTripMs, replaced }: SubflowInit) {
     this.id = id;
     this.number = number;
+    this.roundTripMs = roundTripMs;
     this.liveness = new Liveness(now, roundTripMs, replaced?.liveness);
     this.writer = new RecordWriter(sealer, number, portPair);
     this.#reader = new RecordReader(opener, number, portPair);
