@@ -71,7 +71,8 @@ export class Exchange {
   constructor(host: Host, plan: Readonly<Record<string, unknown>>, env: ExchangePlan['env']) {
     this.program = host.run('node', [PROGRAM, JSON.stringify(plan)], {
       nodeFlags: ['--import', builtPackage()],
-      env: { MOBISOCK_EVENTS: 'stderr', ...env },
+      // A busy machine may need longer for the first contact than a plain connect is made to wait.
+      env: { MOBISOCK_EVENTS: 'stderr', MOBISOCK_HEAD_START: '1000', ...env },
     });
     for (const stream of ['stdout', 'stderr'] as const) void this.#follow(stream);
   }
@@ -84,7 +85,7 @@ export class Exchange {
   async report(
     event: string,
     where: (report: Report) => boolean = () => true,
-    limitMs = REPORT_LIMIT_MS,
+    limitMs: number = REPORT_LIMIT_MS,
   ): Promise<Report> {
     const deadline = performance.now() + limitMs;
     for (;;) {
@@ -112,7 +113,10 @@ export class Exchange {
   }
 
   /** Waits, by asking again and again, until the program's account of itself is as wanted. */
-  async until(wanted: (status: ExchangeStatus) => boolean, limitMs = REPORT_LIMIT_MS): Promise<ExchangeStatus[]> {
+  async until(
+    wanted: (status: ExchangeStatus) => boolean,
+    limitMs: number = REPORT_LIMIT_MS,
+  ): Promise<ExchangeStatus[]> {
     const deadline = performance.now() + limitMs;
     for (;;) {
       const { exchanges } = await this.status();
@@ -123,13 +127,13 @@ export class Exchange {
   }
 
   /** Waits until more stream bytes have come in on every connection than are in now. */
-  async progress(bytes = 1): Promise<void> {
+  async progress(bytes: number = 1): Promise<void> {
     const before = new Map((await this.status()).exchanges.map(({ name, received }) => [name, received]));
     await this.until(({ name, received }) => received >= (before.get(name) ?? 0) + bytes);
   }
 
   /** When the first byte came at or behind `at`, on each of `connections`. */
-  async firstAfter(at: number, connections = 1): Promise<number[]> {
+  async firstAfter(at: number, connections: number = 1): Promise<number[]> {
     this.tell(`first-after ${at}`);
     const firsts: number[] = [];
     while (firsts.length < connections) firsts.push((await this.report('first-after')).first ?? Number.NaN);
@@ -214,8 +218,8 @@ export async function startPair(
 /** Both ends finish, and each has exactly what the other sent: the programs compare bytes, this compares counts. */
 export async function expectAllDelivered(
   { client, server }: Pair,
-  connections = 1,
-  limitMs = REPORT_LIMIT_MS,
+  connections: number = 1,
+  limitMs: number = REPORT_LIMIT_MS,
 ): Promise<void> {
   client.tell('finish');
   server.tell('finish');
@@ -224,8 +228,8 @@ export async function expectAllDelivered(
 
 export async function expectClosedInOrder(
   { client, server }: Pair,
-  connections = 1,
-  limitMs = REPORT_LIMIT_MS,
+  connections: number = 1,
+  limitMs: number = REPORT_LIMIT_MS,
 ): Promise<void> {
   for (let i = 0; i < connections; i++) {
     const ours = await client.report('close', undefined, limitMs);

@@ -1,8 +1,10 @@
 /**
- * A host of the laboratory: it moves between its networks and runs programs. Each move is one `ip -batch`, so the
- * program under test sees what the kernel of a roaming machine shows: link, address and routes come and go together.
+ * A host of the laboratory: it moves between its networks and runs programs. Links come up first, then
+ * addresses, then routes, within a few milliseconds, so the program under test sees what the kernel of a roaming machine
+ * shows.
  */
 import { isIPv6 } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { UsageError } from '../../src/core/errors.ts';
 import type { Namespace } from './namespace.ts';
 import { Program } from './program.ts';
@@ -24,17 +26,20 @@ export class Host {
   readonly namespace: Namespace;
   readonly #networks: ReadonlyMap<string, Network>;
   readonly #sourceRouting: boolean;
+  readonly #router: Namespace;
   readonly #programs: Program[] = [];
   readonly #attached = new Map<string, Families>();
 
   constructor(init: {
     name: string;
     namespace: Namespace;
+    router: Namespace;
     networks: ReadonlyMap<string, Network>;
     sourceRouting: boolean;
   }) {
     this.name = init.name;
     this.namespace = init.namespace;
+    this.#router = init.router;
     this.#networks = init.networks;
     this.#sourceRouting = init.sourceRouting;
   }
@@ -61,7 +66,10 @@ export class Host {
   /** Link up, addresses, default routes. On a network that is already attached it replaces the addresses. */
   async attach(name: string, families: Families = 'both'): Promise<void> {
     const network = this.network(name);
-    await this.namespace.ip([...this.#detachLines(network), ...this.#attachLines(network, families)]);
+    const replaced = this.#detachLines(network);
+    if (replaced.length > 0) await this.namespace.ip(replaced);
+    await this.#raise(network);
+    await this.#gain(network, families);
     this.#attached.set(name, families);
   }
 
@@ -77,14 +85,14 @@ export class Host {
     const network = this.network(name);
     const lost = this.attached.flatMap((left) => this.#detachLines(this.network(left)));
     const families = options.families ?? 'both';
-    const gained = this.#attachLines(network, families);
-    if (options.outageMs === undefined) {
-      await this.namespace.ip([...lost, ...gained]);
+    if (options.outageMs === undefined && !this.#attached.has(name)) {
+      await this.#raise(network);
+      await this.#gain(network, families, lost);
     } else {
-      await this.namespace.ip(lost);
+      if (lost.length > 0) await this.namespace.ip(lost);
       this.#attached.clear();
-      await new Promise((resolve) => setTimeout(resolve, options.outageMs));
-      await this.namespace.ip(gained);
+      await Promise.all([this.#raise(network), sleep(options.outageMs ?? 0)]);
+      await this.#gain(network, families);
     }
     this.#attached.clear();
     this.#attached.set(name, families);
@@ -121,17 +129,39 @@ export class Host {
     await Promise.all(this.#programs.map((program) => program.exit));
   }
 
-  #attachLines(network: Network, families: Families): string[] {
+  /**
+   * The link, without addresses, until it carries packets both ways: as with real links, which associate before they
+   * get an address. Otherwise the first ARP reply may be lost, and the kernel asks again after a whole second.
+   */
+  async #raise({ name }: Network): Promise<void> {
+    await this.namespace.ip([`link set ${name} up`]);
+    const carries = async (end: Namespace): Promise<boolean> =>
+      (await end.command(['ip', '-o', 'link', 'show', 'dev', name])).includes('state UP');
+    while (!(await Promise.all([carries(this.namespace), carries(this.#router)])).every(Boolean)) await sleep(1);
+  }
+
+  /**
+   * Addresses, then default routes; `lost` goes in the same step as the addresses come. An IPv6 address is announced a
+   * little before the kernel takes packets for it, and a neighbour's answer that comes in between costs a second too.
+   */
+  async #gain(network: Network, families: Families, lost: readonly string[] = []): Promise<void> {
     const { name, number } = network;
-    const lines = [`link set ${name} up`];
-    for (const family of each(families)) {
+    const addresses = each(families).map((family) => addressLine('add', network.hostAddress[family], name));
+    const routes = each(families).flatMap((family) => {
       const everywhere = family === 'ipv4' ? '0.0.0.0/0' : '::/0';
       const route = `route add ${everywhere} via ${network.routerAddress[family]} dev ${name}`;
-      lines.push(addressLine('add', network.hostAddress[family], name));
-      lines.push(`${route} metric ${number * ROUTE_METRIC_STEP}`);
-      if (this.#sourceRouting) lines.push(`${route} table ${number}`);
-    }
-    return lines;
+      return [
+        `${route} metric ${number * ROUTE_METRIC_STEP}`,
+        ...(this.#sourceRouting ? [`${route} table ${number}`] : []),
+      ];
+    });
+    const takesPackets = `ip -6 route show table local | grep -q '^local ${network.hostAddress.ipv6} '`;
+    const script = [
+      `ip -batch - <<'END'\n${[...lost, ...addresses].join('\n')}\nEND`,
+      ...(families === 'ipv4' ? [] : [`until ${takesPackets}; do :; done`]),
+      `ip -batch - <<'END'\n${routes.join('\n')}\nEND`,
+    ];
+    await this.namespace.command(['sh', '-e'], `${script.join('\n')}\n`);
   }
 
   #detachLines(network: Network): string[] {

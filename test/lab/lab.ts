@@ -63,7 +63,7 @@ export class Lab {
     for (const [host, namespace] of topology.hosts) {
       const networks = new Map([...topology.networks].filter(([, network]) => network.host === host));
       const sourceRouting = options.sourceRouting ?? false;
-      this.#hosts.set(host, new Host({ name: host, namespace, networks, sourceRouting }));
+      this.#hosts.set(host, new Host({ name: host, namespace, router: topology.router, networks, sourceRouting }));
     }
   }
 

@@ -1,6 +1,6 @@
 /** Sessions in real kernels through moves: every byte arrives, once and in order, in both directions. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { expectAllDelivered, PACED, startPair } from './exchange.ts';
+import { expectAllDelivered, startPair } from './exchange.ts';
 import { createLab, type Families, type Family, type Lab, labMissing } from './index.ts';
 import { MoveWatch, notePauses, type Pauses, pauseText } from './pause.ts';
 
