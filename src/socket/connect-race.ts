@@ -14,6 +14,7 @@ import type net from 'node:net';
 import { constants } from 'node:os';
 import type { MobileStream, MobilityEndpoint, PendingOpen, PlainReason } from '../l4mob/io/mobile-stream.ts';
 import { shielded } from './application-call.ts';
+import { exchangeHandle, isBelowTls, reinitializeOf, shadow, transportOf } from './handle-exchange.ts';
 import { type MobileHandle, mobileHandleClass, takeReset } from './mobile-handle.ts';
 import { type ConnectRequest, inside, type SocketInternals, type TransportHandle } from './node-internals.ts';
 import { mobilityRequiredError } from './socket-error.ts';
@@ -39,11 +40,6 @@ export interface RaceInit {
 
 type ConnectMethod = 'connect' | 'connect6';
 
-interface PlainFailure {
-  readonly status: number;
-  readonly handle: TransportHandle;
-}
-
 /** Longer than any connect; it only keeps the process alive. */
 const KEEP_ALIVE_MS = 0x7fffffff;
 const ECANCELED = -constants.errno.ECANCELED;
@@ -52,6 +48,7 @@ export class ConnectRace {
   readonly #init: RaceInit;
   readonly #context = new AsyncResource('MOBISOCKCONNECT');
   #transport: TransportHandle | undefined;
+  #Transport: (new (kind: number) => TransportHandle) | undefined;
   #mobile: MobileHandle | undefined;
   #request: ConnectRequest | undefined;
   #method: ConnectMethod = 'connect';
@@ -62,7 +59,8 @@ export class ConnectRace {
   #settled = false;
   #plainUnderWay = false;
   #attemptsMade = 0;
-  #failure: PlainFailure | undefined;
+  /** The status of the last plain attempt that failed. */
+  #failure: number | undefined;
   #headStart: NodeJS.Timeout | undefined;
   #keepAlive: NodeJS.Timeout | undefined;
 
@@ -87,11 +85,11 @@ export class ConnectRace {
   /** Puts itself before the calls by which node starts and ends the connect. */
   #holdBack(): void {
     const { socket } = this.#init;
-    const outer = inside(socket)._handle;
-    const transport = outer?._parent ?? outer;
-    if (transport === null || transport === undefined) return;
+    const transport = transportOf(socket);
+    if (transport === undefined) return;
     this.#letGo();
     this.#transport = transport;
+    this.#Transport = transport.constructor as new (kind: number) => TransportHandle;
     const close = transport.close;
     shadow(transport, 'connect', (...call: ConnectCall) => this.#onConnect('connect', ...call));
     shadow(transport, 'connect6', (...call: ConnectCall) => this.#onConnect('connect6', ...call));
@@ -176,7 +174,7 @@ export class ConnectRace {
     this.#settle(false);
     if (!handle.hasRef()) stream.unref();
     handle.attach(stream, stream);
-    request.oncomplete?.(0, handle as unknown as TransportHandle, request, true, true);
+    this.#finish(request, 0, true, true);
   }
 
   #onPlain(reason: PlainReason): void {
@@ -198,7 +196,9 @@ export class ConnectRace {
     if (this.#mobile !== undefined) return this.#mobile;
     const { socket, internals } = this.#init;
     const Handle = mobileHandleClass(internals);
-    const handle = new Handle(() => this.#settle());
+    const handle = new Handle(() => {
+      if (this.#mobile === handle) this.#settle();
+    });
     handle.own(socket);
     this.#stopNodesAttempts();
     this.#plainUnderWay = false;
@@ -208,10 +208,10 @@ export class ConnectRace {
   }
 
   /** A fresh handle in place of the one that waited for a session. */
-  #toPlain(mobile: MobileHandle): void {
+  #toPlain(): void {
     const { socket } = this.#init;
     const { localAddress, addressType } = this.#request ?? {};
-    const Transport = this.#transportClass;
+    const Transport = this.#Transport;
     if (Transport === undefined) return;
     this.#mobile = undefined;
     const transport = new Transport(0);
@@ -219,45 +219,15 @@ export class ConnectRace {
       if (addressType === 6) transport.bind6(localAddress, 0, 0);
       else transport.bind(localAddress, 0);
     }
-    if (!mobile.hasRef()) transport.unref?.();
     this.#exchange(transport);
     takeReset(socket);
     this.#holdBack();
   }
 
-  #transportClass: (new (kind: number) => TransportHandle) | undefined;
-
-  /** Node's way, without its side effect: the streams' states are those of a new socket only in autoSelectFamily. */
   #exchange(handle: TransportHandle): void {
     const { socket, internals } = this.#init;
-    const state = inside(socket);
-    const outer = state._handle;
-    const transport = outer?._parent ?? outer;
-    if (transport && this.#transportClass === undefined && this.#transport === transport) {
-      this.#transportClass = transport.constructor as new (kind: number) => TransportHandle;
-    }
-    if (transport?.hasRef?.() === false) handle.unref?.();
     this.#letGo();
-    const context = outer?._secureContext;
-    const singleUse = context?.singleUse;
-    if (transport && context !== undefined && singleUse) {
-      // Closing the old TLS handle would take the context with it that the new one lives on.
-      const close = transport.close;
-      shadow(transport, 'close', (callback?: () => void) =>
-        close.call(transport, () => {
-          context.singleUse = false;
-          callback?.();
-          context.singleUse = singleUse;
-        }),
-      );
-    }
-    const restore = keepStreamState(socket);
-    try {
-      reinitializeOf(socket, internals.reinitializeHandle).call(socket, handle);
-    } finally {
-      restore();
-    }
-    if (context !== undefined) afterTlsExchange(socket);
+    exchangeHandle(socket, internals, handle);
   }
 
   /** Among several addresses node has a timer running for its next attempt. A cancelled attempt clears it. */
@@ -279,7 +249,7 @@ export class ConnectRace {
   #startPlain(): void {
     if (this.#settled || this.#plainUnderWay || this.#failure !== undefined) return;
     if (this.#offered && !this.#openFailed) return;
-    if (this.#mobile !== undefined) this.#toPlain(this.#mobile);
+    if (this.#mobile !== undefined) this.#toPlain();
     const status = this.#connectPlain();
     const transport = this.#transport;
     const request = this.#request;
@@ -320,14 +290,14 @@ export class ConnectRace {
           endpoint.rememberPlain(request.address, request.port);
         }
       }
-      request.oncomplete?.(status, handle, request, readable, writable);
+      this.#finish(request, status, readable, writable);
       return;
     }
     if (this.#attemptsMade < this.#init.plainAttempts) {
-      request.oncomplete?.(status, handle, request, readable, writable);
+      this.#finish(request, status, readable, writable);
       return;
     }
-    this.#failure = { status, handle };
+    this.#failure = status;
     if (this.#openFailed || this.#pending === undefined) {
       this.#deliverFailure(this.#failure);
       return;
@@ -341,11 +311,17 @@ export class ConnectRace {
     }
   }
 
-  #deliverFailure({ status, handle }: PlainFailure): void {
+  #deliverFailure(status: number): void {
     const request = this.#request;
     if (this.#settled || request === undefined) return;
     this.#settle();
-    request.oncomplete?.(status, handle, request, false, false);
+    this.#finish(request, status, false, false);
+  }
+
+  /** What libuv would call. Node looks the socket up at the handle, and below TLS an exchanged one doesn't know it. */
+  #finish(request: ConnectRequest, status: number, readable: boolean, writable: boolean): void {
+    const handle = inside(this.#init.socket)._handle;
+    if (handle !== null) request.oncomplete?.(status, handle, request, readable, writable);
   }
 
   // ---- The end
@@ -363,43 +339,6 @@ export class ConnectRace {
   }
 }
 
-/** TLS on a given socket takes over the `reading` of its handle. */
-function isBelowTls(handle: object | null): boolean {
-  return handle !== null && Object.getOwnPropertyDescriptor(handle, 'reading')?.get !== undefined;
-}
-
-/** Stops node from resetting the streams, and from asking the application for another `onread` buffer. */
-function keepStreamState(socket: net.Socket): () => void {
-  Object.defineProperty(socket, '_undestroy', { value: () => {}, configurable: true });
-  const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'kBufferGen');
-  const fields = socket as unknown as Record<symbol, unknown>;
-  const generator = symbol && fields[symbol];
-  if (symbol) fields[symbol] = null;
-  return () => {
-    Reflect.deleteProperty(socket, '_undestroy');
-    if (symbol) fields[symbol] = generator;
-  };
-}
-
-/** What node forgets when it exchanges a handle below TLS. */
-function afterTlsExchange(socket: net.Socket): void {
-  const state = inside(socket);
-  // Without it the new one would not be freed at the end.
-  state.ssl = state._handle;
-  // These were switched on at the old handle when the listener was added.
-  if (socket.listenerCount('session') > 0) state._handle?.enableSessionCallbacks?.();
-  if (socket.listenerCount('keylog') > 0) state._handle?.enableKeylogCallback?.();
-}
-
 type ConnectCall = [request: ConnectRequest, address: string, port: number];
 
 const SHADOWED = ['connect', 'connect6', 'close'];
-
-function shadow(handle: TransportHandle, name: string, value: unknown): void {
-  Object.defineProperty(handle, name, { value, configurable: true, writable: true });
-}
-
-/** The method of the socket's class, past our own on the instance. */
-function reinitializeOf(socket: net.Socket, symbol: symbol): (this: net.Socket, handle: TransportHandle) => void {
-  return Object.getPrototypeOf(socket)[symbol];
-}

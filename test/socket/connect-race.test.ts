@@ -20,7 +20,7 @@ async function witness(): Promise<{ port: number; seen: () => number }> {
 }
 
 /** A port where the kernel leaves a connect waiting: a process that doesn't accept, and a full backlog. */
-async function stuckPort(): Promise<number> {
+async function stuckPort(): Promise<{ port: number; close: () => void }> {
   const program = `const s = require('net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
     require('fs').writeSync(1, String(s.address().port));
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
@@ -35,7 +35,7 @@ async function stuckPort(): Promise<number> {
     filler.on('error', () => {});
     await once(filler, 'connect');
   }
-  return Number(port);
+  return { port: Number(port), close: () => child.kill('SIGKILL') };
 }
 
 async function closedPort(): Promise<number> {
@@ -128,7 +128,8 @@ describe('Where nothing is known of the destination', () => {
       const open = endpoint.open.bind(endpoint);
       endpoint.open = intercept;
       const { port, seen } = await witness();
-      const socket = net.connect(await stuckPort(), '127.0.0.1');
+      const stuck = await stuckPort();
+      const socket = net.connect(stuck.port, '127.0.0.1');
       const { handlers } = await opens.next();
       await new Promise((resolve) => setTimeout(resolve, 30));
       socket.write('early');
@@ -143,8 +144,12 @@ describe('Where nothing is known of the destination', () => {
         await expect.poll(seen).toBe(1);
       } else {
         handlers.onPlain('refused');
-        await new Promise((resolve) => setTimeout(resolve, 30));
         expect([isMobile(socket), socket.connecting]).toEqual([false, true]);
+        // The kernel asks again after a second, and is refused then: the fresh attempt is followed to its end.
+        await new Promise((resolve) => setTimeout(resolve, 30));
+        stuck.close();
+        expect((await once(socket, 'error'))[0]).toMatchObject({ code: 'ECONNREFUSED', port: stuck.port });
+        return;
       }
       socket.destroy();
       await once(socket, 'close');

@@ -3,9 +3,9 @@ import { EventEmitter, once } from 'node:events';
 import net from 'node:net';
 import { afterEach } from 'vitest';
 import type { MobileStream, OpenHandlers, OpenRequest, PendingOpen } from '../../src/l4mob/io/mobile-stream.ts';
+import { transportOf } from '../../src/socket/handle-exchange.ts';
 import { type Installation, install } from '../../src/socket/install.ts';
 import { isMobileHandle } from '../../src/socket/mobile-handle.ts';
-import { inside } from '../../src/socket/node-internals.ts';
 import { type Mobility, Policy, type PolicySettings } from '../../src/socket/policy/policy.ts';
 import { LoopbackEndpoint, type LoopbackEndpointOptions } from './loopback-endpoint.ts';
 
@@ -104,11 +104,11 @@ export async function connectedPair(
 }
 
 export function isMobile(socket: net.Socket): boolean {
-  return inside(socket)._handle?.constructor.name !== 'TCP';
+  return isMobileHandle(transportOf(socket));
 }
 
 export function streamOf(socket: net.Socket): MobileStream {
-  const handle: unknown = inside(socket)._handle;
+  const handle: unknown = transportOf(socket);
   if (!isMobileHandle(handle) || handle.stream === undefined) throw new Error('not a mobile socket');
   return handle.stream;
 }

@@ -14,10 +14,12 @@ import { bytesOf, isMobile, listening, mobileLayer } from './mobile-layer.ts';
 
 const BODY = Buffer.alloc(700_000, 'a body of some length, ');
 
+const HEAD_START_MS = 10;
+
 let endpoint: LoopbackEndpoint;
 
 beforeEach(() => {
-  ({ endpoint } = mobileLayer({ verdict: 'aware' }));
+  ({ endpoint } = mobileLayer({ verdict: 'aware', headStartMs: HEAD_START_MS }));
 });
 
 /** Answers with what it was sent. */
@@ -99,6 +101,30 @@ describe('TLS', () => {
       expect((await bytesOf(socket)).equals(BODY)).toBe(true);
     }
     expect(endpoint.requests.map(({ host }) => host)).toEqual(['localhost', 'localhost']);
+  });
+
+  it('survives a withdrawn plain attempt and a session that fails after its offer', async () => {
+    const port = await listening(tls.createServer({ key, cert }, (socket) => socket.end('hello')));
+    let exchanged = false;
+    endpoint.verdict = () => 'unknown';
+    endpoint.open = (_request, handlers) => {
+      setTimeout(() => {
+        handlers.onOffer();
+        exchanged = isMobile(socket);
+        handlers.onPlain('session-port-unreachable');
+      }, HEAD_START_MS);
+      // Both timers are due when the loop goes on, so the kernel's answer to the plain attempt is seen after the offer.
+      const due = performance.now() + HEAD_START_MS + 5;
+      while (performance.now() < due);
+      return { cancel: () => {} };
+    };
+    const socket = tls.connect({ ...options, port });
+    let session: Buffer | undefined;
+    socket.on('session', (ticket) => {
+      session = ticket;
+    });
+    expect((await bytesOf(socket)).toString()).toBe('hello');
+    expect([exchanged, socket.authorized, session === undefined]).toEqual([true, true, false]);
   });
 
   it('refuses a certificate for another name', async () => {

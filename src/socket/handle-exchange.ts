@@ -1,0 +1,80 @@
+/**
+ * Gives a socket that is connecting another handle, as node does between the attempts of autoSelectFamily, TLS
+ * included; and keeps what node would lose by it. Knows nothing of sessions.
+ */
+import type net from 'node:net';
+import { inside, type SocketInternals, type TransportHandle } from './node-internals.ts';
+
+/** The handle that moves the bytes: below TLS where there is TLS. */
+export function transportOf(socket: net.Socket): TransportHandle | undefined {
+  const outer = inside(socket)._handle;
+  return outer?._parent ?? outer ?? undefined;
+}
+
+/** Closes the old handle. What the application has asked of the socket so far (end, unref, onread) holds. */
+export function exchangeHandle(socket: net.Socket, internals: SocketInternals, handle: TransportHandle): void {
+  const old = transportOf(socket);
+  const context = inside(socket)._handle?._secureContext;
+  if (old?.hasRef?.() === false) handle.unref?.();
+  if (old !== undefined && context?.singleUse) keepContext(old, context);
+  const restore = keepStreamState(socket);
+  try {
+    reinitializeOf(socket, internals.reinitializeHandle).call(socket, handle);
+  } finally {
+    restore();
+  }
+  if (context !== undefined) afterTlsExchange(socket);
+}
+
+/** The method of the socket's class, past one on the instance. */
+export function reinitializeOf(
+  socket: net.Socket,
+  symbol: symbol,
+): (this: net.Socket, handle: TransportHandle) => void {
+  return Object.getPrototypeOf(socket)[symbol];
+}
+
+/** Puts a property of the instance before a native method. */
+export function shadow(handle: TransportHandle, name: string, value: unknown): void {
+  Object.defineProperty(handle, name, { value, configurable: true, writable: true });
+}
+
+/** TLS on a given socket takes over the `reading` of its handle. */
+export function isBelowTls(handle: object | null): boolean {
+  return handle !== null && Object.getOwnPropertyDescriptor(handle, 'reading')?.get !== undefined;
+}
+
+/** Stops node from resetting the streams, and from asking the application for another `onread` buffer. */
+function keepStreamState(socket: net.Socket): () => void {
+  Object.defineProperty(socket, '_undestroy', { value: () => {}, configurable: true });
+  const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'kBufferGen');
+  const fields = socket as unknown as Record<symbol, unknown>;
+  const generator = symbol && fields[symbol];
+  if (symbol) fields[symbol] = null;
+  return () => {
+    Reflect.deleteProperty(socket, '_undestroy');
+    if (symbol) fields[symbol] = generator;
+  };
+}
+
+/** What node forgets when it exchanges a handle below TLS. */
+function afterTlsExchange(socket: net.Socket): void {
+  const state = inside(socket);
+  // Without it the new one would not be freed at the end.
+  state.ssl = state._handle;
+  // These were switched on at the old handle when the listener was added.
+  if (socket.listenerCount('session') > 0) state._handle?.enableSessionCallbacks?.();
+  if (socket.listenerCount('keylog') > 0) state._handle?.enableKeylogCallback?.();
+}
+
+/** Closing the old TLS handle would take the context with it that the new one lives on. */
+function keepContext(old: TransportHandle, context: { singleUse?: boolean }): void {
+  const { close } = old;
+  shadow(old, 'close', (callback?: () => void) =>
+    close.call(old, () => {
+      context.singleUse = false;
+      callback?.();
+      context.singleUse = true;
+    }),
+  );
+}
