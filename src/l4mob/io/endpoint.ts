@@ -168,7 +168,14 @@ export class Endpoint implements MobilityEndpoint {
       whereabouts: () => this.#whereabouts(association, viaPort, bound),
       sendSignal: (_, bytes, to) => this.#sendSignal(association, viaPort, bytes, to),
       peerMoved: (peer) => {
-        for (const driver of peer.drivers) driver.update((session, now) => session.handleNetworkChange(now));
+        for (const driver of peer.drivers) {
+          const remote = driver.path?.remote.ip;
+          driver.update((session, now) => {
+            // Asking whether the path still works would take a second, and the answer is known.
+            if (remote !== undefined && peer.hasLeft(remote)) session.migrate();
+            else session.handleNetworkChange(now);
+          });
+        }
       },
     };
     const peer = new Peer(association, contactIp, viaPort, host);

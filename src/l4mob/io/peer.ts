@@ -21,6 +21,8 @@ export interface PeerHost {
 
 /** How long an unreachable answer to a probe may take before the probe is given up. */
 const PROBE_MS = 3_000;
+/** Former addresses of a peer: those of its last moves matter, for as long as a path of ours still leads there. */
+const MAX_LEFT = 32;
 
 export class Peer {
   readonly association: Association;
@@ -34,6 +36,7 @@ export class Peer {
   readonly #alarm: Alarm;
   /** Source of the newest genuine L4_UPDATE: reaches a peer behind a NAT. */
   #observed: TransportAddress | undefined;
+  readonly #left = new Set<string>();
   #packetNumber = 0;
 
   constructor(association: Association, contactIp: string | undefined, viaPort: number, host: PeerHost) {
@@ -66,7 +69,7 @@ export class Peer {
     this.#observed = from;
     const { update } = decoded;
     if (update.answersPacketNumber !== undefined) this.#exchange.answered(update.answersPacketNumber);
-    if (this.association.learnWhereabouts(update)) this.#host.peerMoved(this);
+    this.#learn(update);
     if (update.answerWanted) this.#host.sendSignal(this, this.#encode(false, update.packetNumber), from);
     this.#alarm.set(this.#exchange.pollTimeout());
     return true;
@@ -74,7 +77,21 @@ export class Peer {
 
   /** An ADDRESSES record came on one of its sessions. */
   handleWhereabouts(whereabouts: Whereabouts): void {
-    if (this.association.learnWhereabouts(whereabouts)) this.#host.peerMoved(this);
+    this.#learn(whereabouts);
+  }
+
+  /** Whether the peer has said that it is no longer at this address of its own. */
+  hasLeft(ip: string): boolean {
+    return this.#left.has(ip);
+  }
+
+  #learn(whereabouts: Whereabouts): void {
+    const before = this.association.peer.addresses;
+    if (!this.association.learnWhereabouts(whereabouts)) return;
+    if (this.#left.size > MAX_LEFT) this.#left.clear();
+    for (const ip of before) this.#left.add(ip);
+    for (const ip of whereabouts.addresses) this.#left.delete(ip);
+    this.#host.peerMoved(this);
   }
 
   /**

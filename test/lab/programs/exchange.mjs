@@ -56,7 +56,6 @@ class Exchange {
       const { name, sent, received } = this;
       say('close', { name, sent, received, error: this.#error });
     });
-    if (plan.read === false) socket.pause();
   }
 
   begin(number) {
@@ -66,6 +65,7 @@ class Exchange {
     this.#incoming = new SeededStream(`${other} ${number}`);
     const { localAddress, localPort, remoteAddress, remotePort } = this.#socket;
     say('connected', { name: this.name, localAddress, localPort, remoteAddress, remotePort });
+    if (plan.read === false) this.pause();
     if (plan.send !== undefined) this.send();
   }
 
