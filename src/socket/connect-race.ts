@@ -249,6 +249,7 @@ export class ConnectRace {
   #startPlain(): void {
     if (this.#settled || this.#plainUnderWay || this.#failure !== undefined) return;
     if (this.#offered && !this.#openFailed) return;
+    if (this.#offered && !this.#openFailed) return;
     if (this.#mobile !== undefined) this.#toPlain();
     const status = this.#connectPlain();
     const transport = this.#transport;

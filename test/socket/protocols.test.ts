@@ -108,11 +108,12 @@ describe('TLS', () => {
     let exchanged = false;
     endpoint.verdict = () => 'unknown';
     endpoint.open = (_request, handlers) => {
-      setTimeout(() => {
+      const fail = (): void => {
         handlers.onOffer();
         exchanged = isMobile(socket);
         handlers.onPlain('session-port-unreachable');
-      }, HEAD_START_MS);
+      };
+      setTimeout(() => setImmediate(fail), HEAD_START_MS);
       // Both timers are due when the loop goes on, so the kernel's answer to the plain attempt is seen after the offer.
       const due = performance.now() + HEAD_START_MS + 5;
       while (performance.now() < due);
