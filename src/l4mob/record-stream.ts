@@ -5,28 +5,26 @@
 import { WireError } from '../core/errors.ts';
 import type { PortPair } from './port-pairs.ts';
 import { type RecordOpener, type RecordSealer, type SealedRecord, TAG_BYTES } from './suite.ts';
-import { RECORD_HEADER_BYTES, type RecordHeader, RecordPrefix } from './wire/record.ts';
+import { RECORD_HEADER_BYTES, RECORD_PREFIX, type RecordHeader, RecordNumbering } from './wire/record.ts';
 
 /** Up to this size header, payload and MAC go out as one buffer: a copy is cheaper than two more pieces. */
 const ONE_PIECE_BYTES = 4096;
 
 export class RecordWriter {
   readonly #sealer: RecordSealer;
-  readonly #prefix: RecordPrefix;
+  readonly #numbering: RecordNumbering;
 
   constructor(sealer: RecordSealer, subflowNumber: number, portPair: PortPair) {
     this.#sealer = sealer;
-    this.#prefix = new RecordPrefix(subflowNumber, portPair);
+    this.#numbering = new RecordNumbering(subflowNumber, portPair);
   }
 
   /** The record's bytes in order. Payload parts may be in it as they are: they must stay unchanged until sent. */
   write(header: RecordHeader, payload: readonly Uint8Array[]): Uint8Array[] {
-    const prefix = this.#prefix;
-    prefix.encodeHeader(header);
-    const sealed = this.#sealer.seal(prefix, payload);
-    const bytes = assemble(prefix.header, sealed, header.payloadBytes);
-    prefix.advance();
-    return bytes;
+    this.#numbering.encode(header);
+    const sealed = this.#sealer.seal(RECORD_PREFIX, payload);
+    this.#numbering.advance();
+    return assemble(RECORD_PREFIX.header, sealed, header.payloadBytes);
   }
 }
 
@@ -51,17 +49,16 @@ const NO_PAYLOAD: readonly Buffer[] = [];
 
 export class RecordReader {
   readonly #opener: RecordOpener;
-  readonly #prefix: RecordPrefix;
-  readonly #tag = new Uint8Array(TAG_BYTES);
-  #headerFilled = 0;
+  readonly #numbering: RecordNumbering;
+  /** What has come of a header or tag that was cut in two. */
+  #partial: Buffer | undefined;
   #header: RecordHeader | undefined;
   #payload: Buffer[] = [];
   #payloadMissing = 0;
-  #tagFilled = 0;
 
   constructor(opener: RecordOpener, subflowNumber: number, portPair: PortPair) {
     this.#opener = opener;
-    this.#prefix = new RecordPrefix(subflowNumber, portPair);
+    this.#numbering = new RecordNumbering(subflowNumber, portPair);
   }
 
   /**
@@ -72,27 +69,38 @@ export class RecordReader {
     let at = 0;
     while (at < chunk.length) {
       if (this.#header === undefined) {
-        at = this.#takeHeader(chunk, at);
+        at = this.#takeWhole(chunk, at, RECORD_HEADER_BYTES, (bytes, from) => this.#start(bytes, from));
       } else if (this.#payloadMissing > 0) {
         at = this.#takePayload(chunk, at);
       } else {
-        at = this.#takeTag(chunk, at);
-        if (this.#tagFilled === TAG_BYTES) this.#finish(this.#header, handle);
+        const header = this.#header;
+        at = this.#takeWhole(chunk, at, TAG_BYTES, (bytes, from) => {
+          this.#finish(header, bytes.subarray(from, from + TAG_BYTES), handle);
+        });
       }
     }
   }
 
-  #takeHeader(chunk: Buffer, at: number): number {
-    const end = Math.min(chunk.length, at + RECORD_HEADER_BYTES - this.#headerFilled);
-    const { header } = this.#prefix;
-    for (let i = at, to = this.#headerFilled; i < end; i++, to++) header[to] = chunk[i] as number;
-    this.#headerFilled += end - at;
-    if (this.#headerFilled === RECORD_HEADER_BYTES) {
-      this.#header = this.#prefix.decodeHeader();
-      this.#payloadMissing = this.#header.payloadBytes;
-      this.#opener.start(this.#prefix);
+  /** Calls `use` where `length` bytes are whole, from the chunk itself unless they were cut. Returns what is next. */
+  #takeWhole(chunk: Buffer, at: number, length: number, use: (bytes: Buffer, from: number) => void): number {
+    const have = this.#partial?.length ?? 0;
+    const end = at + length - have;
+    if (end > chunk.length) {
+      const rest = chunk.subarray(at);
+      this.#partial = this.#partial === undefined ? Buffer.from(rest) : Buffer.concat([this.#partial, rest]);
+      return chunk.length;
     }
+    const partial = this.#partial;
+    this.#partial = undefined;
+    if (partial === undefined) use(chunk, at);
+    else use(Buffer.concat([partial, chunk.subarray(at, end)]), 0);
     return end;
+  }
+
+  #start(bytes: Buffer, from: number): void {
+    this.#header = this.#numbering.decode(bytes, from);
+    this.#payloadMissing = this.#header.payloadBytes;
+    this.#opener.start(RECORD_PREFIX);
   }
 
   #takePayload(chunk: Buffer, at: number): number {
@@ -102,20 +110,12 @@ export class RecordReader {
     return end;
   }
 
-  #takeTag(chunk: Buffer, at: number): number {
-    const end = Math.min(chunk.length, at + TAG_BYTES - this.#tagFilled);
-    for (let i = at; i < end; i++) this.#tag[this.#tagFilled++] = chunk[i] as number;
-    return end;
-  }
-
-  #finish(header: RecordHeader, handle: RecordHandler): void {
-    if (!this.#opener.finish(this.#tag)) throw new WireError(`record mac: wrong, type ${header.type}`);
+  #finish(header: RecordHeader, tag: Buffer, handle: RecordHandler): void {
+    if (!this.#opener.finish(tag)) throw new WireError(`record mac: wrong, type ${header.type}`);
     const payload = header.payloadBytes === 0 ? NO_PAYLOAD : this.#payload;
     this.#header = undefined;
-    this.#headerFilled = 0;
-    this.#tagFilled = 0;
     if (payload.length > 0) this.#payload = [];
-    this.#prefix.advance();
+    this.#numbering.advance();
     handle(header, payload);
   }
 }

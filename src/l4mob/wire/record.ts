@@ -29,7 +29,7 @@
 import { WireError } from '../../core/errors.ts';
 import { MAX_RECORD_PAYLOAD } from '../limits.ts';
 import { type PortPair, portPairKey } from '../port-pairs.ts';
-import { NONCE_BYTES } from '../suite.ts';
+import { type MacPrefix, NONCE_BYTES } from '../suite.ts';
 
 export const RECORD_HEADER_BYTES = 28;
 
@@ -72,41 +72,52 @@ export interface RecordHeader {
 const HEADER_AT = NONCE_BYTES + 4;
 
 /**
- * What a MAC covers before the payload, kept ready for one direction of one subflow: only record number and header
- * change from record to record.
+ * What a MAC covers before the payload, in one piece and apart. One for the process: it is filled, used and forgotten
+ * within a call, and a copy for each of ten thousand idle sessions would cost more memory than the rest of them.
  */
-export class RecordPrefix {
-  readonly whole: Uint8Array = new Uint8Array(HEADER_AT + RECORD_HEADER_BYTES);
-  readonly nonce: Uint8Array = this.whole.subarray(0, NONCE_BYTES);
-  /** Port pair and header: associated data for suites that take the nonce apart. */
-  readonly associated: Uint8Array = this.whole.subarray(NONCE_BYTES);
-  readonly header: Uint8Array = this.whole.subarray(HEADER_AT);
-  readonly #view = new DataView(this.whole.buffer);
+export const RECORD_PREFIX: MacPrefix & { readonly header: Uint8Array } = makePrefix();
+const view = new DataView(RECORD_PREFIX.whole.buffer);
+
+function makePrefix(): typeof RECORD_PREFIX {
+  const whole = new Uint8Array(HEADER_AT + RECORD_HEADER_BYTES);
+  return {
+    whole,
+    nonce: whole.subarray(0, NONCE_BYTES),
+    associated: whole.subarray(NONCE_BYTES),
+    header: whole.subarray(HEADER_AT),
+  };
+}
+
+/** Numbers the records of one direction of one subflow, and puts headers into {@link RECORD_PREFIX} and out of it. */
+export class RecordNumbering {
+  readonly #subflowNumber: number;
+  readonly #portPair: number;
   #recordNumber = 0;
 
   constructor(subflowNumber: number, portPair: PortPair) {
-    this.#view.setUint32(0, subflowNumber);
-    this.#view.setUint32(NONCE_BYTES, portPairKey(portPair));
+    this.#subflowNumber = subflowNumber;
+    this.#portPair = portPairKey(portPair);
   }
 
   /** To be called after each record. */
   advance(): void {
     this.#recordNumber += 1;
-    this.#view.setUint32(4, Math.floor(this.#recordNumber / 2 ** 32));
-    this.#view.setUint32(8, this.#recordNumber >>> 0);
   }
 
-  encodeHeader(header: RecordHeader): void {
-    const view = this.#view;
+  encode(header: RecordHeader): void {
+    this.#stamp();
     view.setUint32(HEADER_AT, header.type * 0x1000000 + header.payloadBytes);
     view.setUint32(HEADER_AT + 4, header.stateSequence);
-    this.#setCount(HEADER_AT + 8, header.offset);
-    this.#setCount(HEADER_AT + 16, header.acknowledgement);
+    setCount(HEADER_AT + 8, header.offset);
+    setCount(HEADER_AT + 16, header.acknowledgement);
     view.setUint32(HEADER_AT + 24, header.window);
   }
 
-  decodeHeader(): RecordHeader {
-    const view = this.#view;
+  /** Of a whole header that begins at `at`. */
+  decode(bytes: Uint8Array, at: number): RecordHeader {
+    this.#stamp();
+    const { header } = RECORD_PREFIX;
+    for (let i = 0; i < RECORD_HEADER_BYTES; i++) header[i] = bytes[at + i] as number;
     const type = view.getUint8(HEADER_AT) as RecordType;
     const payloadBytes = view.getUint32(HEADER_AT) & 0xffffff;
     const range = PAYLOAD_BYTES[type];
@@ -118,20 +129,26 @@ export class RecordPrefix {
       type,
       payloadBytes,
       stateSequence: view.getUint32(HEADER_AT + 4),
-      offset: this.#count(HEADER_AT + 8, 'record offset'),
-      acknowledgement: this.#count(HEADER_AT + 16, 'record acknowledgement'),
+      offset: count(HEADER_AT + 8, 'record offset'),
+      acknowledgement: count(HEADER_AT + 16, 'record acknowledgement'),
       window: view.getUint32(HEADER_AT + 24),
     };
   }
 
-  #setCount(at: number, value: number): void {
-    this.#view.setUint32(at, Math.floor(value / 2 ** 32));
-    this.#view.setUint32(at + 4, value >>> 0);
+  #stamp(): void {
+    view.setUint32(0, this.#subflowNumber);
+    setCount(4, this.#recordNumber);
+    view.setUint32(NONCE_BYTES, this.#portPair);
   }
+}
 
-  #count(at: number, field: string): number {
-    const high = this.#view.getUint32(at);
-    if (high > 0x1fffff) throw new WireError(`${field}: count above 2^53`);
-    return high * 2 ** 32 + this.#view.getUint32(at + 4);
-  }
+function setCount(at: number, value: number): void {
+  view.setUint32(at, Math.floor(value / 2 ** 32));
+  view.setUint32(at + 4, value >>> 0);
+}
+
+function count(at: number, field: string): number {
+  const high = view.getUint32(at);
+  if (high > 0x1fffff) throw new WireError(`${field}: count above 2^53`);
+  return high * 2 ** 32 + view.getUint32(at + 4);
 }

@@ -1,7 +1,13 @@
 /** The record header and what its MAC covers. */
 import { describe, expect, it } from 'vitest';
 import { WireError } from '../../../src/core/errors.ts';
-import { RECORD_HEADER_BYTES, RECORD_TYPE, type RecordHeader, RecordPrefix } from '../../../src/l4mob/wire/record.ts';
+import {
+  RECORD_HEADER_BYTES,
+  RECORD_PREFIX,
+  RECORD_TYPE,
+  type RecordHeader,
+  RecordNumbering,
+} from '../../../src/l4mob/wire/record.ts';
 import { SeededRandom } from '../../sim/seeded-random.ts';
 import { valueOrWireError } from './hardship.ts';
 
@@ -16,25 +22,25 @@ const HEADER: RecordHeader = {
 };
 
 function decode(bytes: Uint8Array): RecordHeader {
-  const prefix = new RecordPrefix(1, PORT_PAIR);
-  prefix.header.set(bytes);
-  return prefix.decodeHeader();
+  return new RecordNumbering(1, PORT_PAIR).decode(bytes, 0);
 }
 
 describe('the record header', () => {
   it('comes back as it went out', () => {
-    const prefix = new RecordPrefix(1, PORT_PAIR);
-    prefix.whole.fill(0xa5);
-    prefix.encodeHeader(HEADER);
-    expect(prefix.decodeHeader()).toEqual(HEADER);
-    expect(prefix.header).toHaveLength(RECORD_HEADER_BYTES);
+    RECORD_PREFIX.whole.fill(0xa5);
+    new RecordNumbering(1, PORT_PAIR).encode(HEADER);
+    const bytes = Buffer.concat([Buffer.alloc(3, 0xff), RECORD_PREFIX.header]);
+    RECORD_PREFIX.whole.fill(0x5a);
+    expect(new RecordNumbering(1, PORT_PAIR).decode(bytes, 3)).toEqual(HEADER);
+    expect(RECORD_PREFIX.header).toHaveLength(RECORD_HEADER_BYTES);
   });
 
   it('stands under the MAC behind subflow number, record number and port pair', () => {
-    const prefix = new RecordPrefix(0x0a0b0c0d, PORT_PAIR);
-    prefix.encodeHeader(HEADER);
-    prefix.advance();
-    prefix.advance();
+    const prefix = RECORD_PREFIX;
+    const numbering = new RecordNumbering(0x0a0b0c0d, PORT_PAIR);
+    numbering.advance();
+    numbering.advance();
+    numbering.encode(HEADER);
     expect([...prefix.whole.subarray(0, 16)]).toEqual([10, 11, 12, 13, 0, 0, 0, 0, 0, 0, 0, 2, 0x9c, 0x40, 1, 0xbb]);
     expect(prefix.whole.subarray(16)).toEqual(prefix.header);
     expect(prefix.nonce).toEqual(prefix.whole.subarray(0, 12));
@@ -42,10 +48,10 @@ describe('the record header', () => {
   });
 
   it('is refused with an unknown type, or a payload that its type has not', () => {
-    const good = new RecordPrefix(1, PORT_PAIR);
+    const good = new RecordNumbering(1, PORT_PAIR);
     const withType = (type: number, payloadBytes: number): Uint8Array => {
-      good.encodeHeader({ ...HEADER, type: type as RecordHeader['type'], payloadBytes });
-      return good.header.slice();
+      good.encode({ ...HEADER, type: type as RecordHeader['type'], payloadBytes });
+      return RECORD_PREFIX.header.slice();
     };
     const types = new Set<number>(Object.values(RECORD_TYPE));
     for (let type = 0; type < 256; type++) {
@@ -60,10 +66,10 @@ describe('the record header', () => {
   });
 
   it('is refused with counts above 2^53, and noise gives a value or a WireError', () => {
-    const prefix = new RecordPrefix(1, PORT_PAIR);
-    prefix.encodeHeader(HEADER);
+    new RecordNumbering(1, PORT_PAIR).encode(HEADER);
+    const good = RECORD_PREFIX.header.slice();
     for (const at of [8, 16]) {
-      const bytes = prefix.header.slice();
+      const bytes = good.slice();
       bytes[at + 1] = 0x20;
       expect(() => decode(bytes)).toThrow(WireError);
     }
