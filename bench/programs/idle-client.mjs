@@ -23,7 +23,8 @@ function rss() {
 }
 
 await openMany(warmUp);
-process.on('message', async () => {
+process.on('message', async (message) => {
+  if (message !== 'go') return;
   const before = rss();
   await openMany(count);
   // Delayed acknowledgements have gone out, and with them what was kept for sending again.

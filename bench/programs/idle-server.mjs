@@ -8,7 +8,8 @@ const server = serve({}, (socket) => {
   socket.on('data', (data) => socket.write(data));
 });
 const port = await listen(server);
-process.on('message', () => {
+process.on('message', (message) => {
+  if (message !== 'memory') return;
   global.gc();
   global.gc();
   process.send({ rss: process.memoryUsage.rss(), held: held.length });
