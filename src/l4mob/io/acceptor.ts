@@ -260,8 +260,10 @@ export class Acceptor {
       return refuse('stale');
     }
     const driver = this.#newSession(port, socket, association, identity, message.openNumber);
-    request.onSession(driver);
+    // Attached first: an owner that turns the session away at once has a peer to tell.
     driver.attachAccepted(socket, hello, rest);
+    request.onSession(driver);
+    driver.tellOwner();
   }
 
   #handleResume(socket: Socket, bytes: Buffer, rest: Buffer): void {

@@ -61,6 +61,10 @@ export class Endpoint implements MobilityEndpoint {
   #checkScheduled = false;
   #forgedUpdates = 0;
   #badRecordsOfEnded = 0;
+  /** A process that exits ends its connections in order; left to silence, peers would wait for it to come back. */
+  readonly #onExit = (): void => {
+    for (const driver of this.#drivers) driver.closeAtExit();
+  };
 
   constructor(options: EndpointOptions = {}) {
     this.#options = options;
@@ -146,16 +150,18 @@ export class Endpoint implements MobilityEndpoint {
   // ---- sessions ------------------------------------------------------------------------------------------------------
 
   #started(driver: StreamDriver, peer: Peer): void {
+    if (this.#drivers.size === 0) process.on('exit', this.#onExit);
     this.#drivers.add(driver);
     this.#openWatch();
     const path = driver.path ?? { local: driver.local, remote: driver.remote };
     const { role } = driver.session;
     this.#options.onLife?.({ name: 'open', session: driver.id, role, ...path });
-    if (role === 'initiator' && peer.drivers.size === 1 && !isLoopback(path.remote.ip)) this.#makeKnown(peer);
+    if (role === 'initiator' && peer.drivers.size === 1) this.#makeKnown(peer);
   }
 
   #ended(driver: StreamDriver): void {
     this.#drivers.delete(driver);
+    if (this.#drivers.size === 0) process.off('exit', this.#onExit);
     this.#badRecordsOfEnded += driver.session.badRecords;
   }
 

@@ -73,6 +73,7 @@ export class StreamDriver implements MobileStream {
   #lastPath: PathInfo | undefined;
   #lastSubflowId = 0;
   #writeCallbacks: WriteCallback[] = [];
+  #endCallbacks: WriteCallback[] = [];
   #wantsData = false;
   #endTold = false;
   #ended = false;
@@ -119,12 +120,12 @@ export class StreamDriver implements MobileStream {
   }
 
   end(callback: WriteCallback): void {
+    this.#endCallbacks.push(callback);
     if (!this.#ended) {
       this.session.end();
       this.#transmit(monotonicNow());
-      this.#settle();
     }
-    callback();
+    this.#schedulePump();
   }
 
   read(): void {
@@ -143,6 +144,14 @@ export class StreamDriver implements MobileStream {
     this.#leave();
     this.session.reset(monotonicNow());
     this.#schedulePump();
+  }
+
+  /** The process exits: what the kernel would do for its sockets. */
+  closeAtExit(): void {
+    this.#leave();
+    const now = monotonicNow();
+    this.session.close(now);
+    this.#transmit(now);
   }
 
   ref(): void {
@@ -196,6 +205,11 @@ export class StreamDriver implements MobileStream {
     if (rest.length > 0) this.session.handleBytes(now, id, rest);
     this.#pump(now);
     return true;
+  }
+
+  /** The owner has been set: what came before it was there. */
+  tellOwner(): void {
+    this.#pump(monotonicNow());
   }
 
   dialFailed(failure: 'refused' | 'unreachable'): void {
@@ -289,6 +303,7 @@ export class StreamDriver implements MobileStream {
     this.#pumping = true;
     try {
       this.#transmit(now);
+      this.#releaseEnd();
       this.#deliver(now);
       this.#transmit(now);
       this.#handleEvents();
@@ -397,6 +412,13 @@ export class StreamDriver implements MobileStream {
     for (const callback of callbacks) callback(error);
   }
 
+  #releaseEnd(): void {
+    if (this.#endCallbacks.length === 0) return;
+    const callbacks = this.#endCallbacks;
+    this.#endCallbacks = [];
+    for (const callback of callbacks) callback();
+  }
+
   /** After an end in order the owner hears of it once it has read everything. */
   #tellClose(): void {
     if (!this.#ended || this.#closeTold || this.#ownerGone || this.owner === undefined) return;
@@ -414,6 +436,7 @@ export class StreamDriver implements MobileStream {
     this.#ownerGone = true;
     this.owner = undefined;
     this.#writeCallbacks = [];
+    this.#endCallbacks = [];
   }
 
   /** The session keeps the process alive while its owner does, and behind that while it still delivers. */
