@@ -30,6 +30,8 @@ export interface ExchangePlan {
   readonly send?: SendPlan;
   readonly read?: boolean;
   readonly connections?: number;
+  /** Connections count from here; different where several clients have one server. */
+  readonly firstNumber?: number;
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
@@ -186,8 +188,8 @@ export async function startServer(host: Host, plan: ExchangePlan = {}): Promise<
 }
 
 export function startClient(host: Host, address: string, plan: ExchangePlan = {}): Exchange {
-  const { send, read, connections, env } = plan;
-  return new Exchange(host, { connect: { host: address, port: EXCHANGE_PORT }, send, read, connections }, env);
+  const { env, ...rest } = plan;
+  return new Exchange(host, { connect: { host: address, port: EXCHANGE_PORT }, ...rest }, env);
 }
 
 export interface Pair {

@@ -136,6 +136,7 @@ describe.skipIf(missing)('a move', () => {
       ['only the client sends', { send: PACED }, {}],
     ])('while %s', async (_, clientPlan, serverPlan) => {
       await lab.nat.enable({ networks: ['wifi'] });
+      await lab.conditions.blockInbound('wifi');
       const pair = await startPair(lab, { family: 'ipv4', client: clientPlan, server: serverPlan });
       for (let i = 0; i < 2; i++) {
         await lab.nat.rebind({ established });

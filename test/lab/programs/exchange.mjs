@@ -1,7 +1,7 @@
 // Two ends that send each other seeded streams and compare every byte they get. Knows nothing of mobility.
 //
 //   node exchange.mjs '{"listen":{"host":"::","port":7000},"send":{...}}'
-//   node exchange.mjs '{"connect":{"host":"10.77.3.2","port":7000},"connections":1,"send":{...}}'
+//   node exchange.mjs '{"connect":{"host":"10.77.3.2","port":7000},"connections":1,"firstNumber":0,"send":{...}}'
 //
 // `send`: absent: nothing; { "full": true }: as fast as the peer takes it; { "bytes": n, "everyMs": m }: paced. With
 // "heedless": true it writes whether or not the socket has room. `read`: false leaves everything unread.
@@ -17,7 +17,7 @@ const plan = JSON.parse(process.argv[2]);
 const HEADER_BYTES = 4;
 const KEPT_ARRIVALS = 100_000;
 const exchanges = new Set();
-let lastNumber = 0;
+let lastNumber = plan.firstNumber ?? 0;
 
 const say = (event, facts = {}) => process.stdout.write(`${JSON.stringify({ event, at: Date.now(), ...facts })}\n`);
 
