@@ -21,14 +21,14 @@ import { SIGNAL_TYPE, signalTypeOf } from '../wire/signal-header.ts';
 import type { ListenHandle, ListenRequest } from './mobile-stream.ts';
 import type { Peer } from './peer.ts';
 import { SessionPort } from './session-port.ts';
+import type { SessionWatcher } from './session-watcher.ts';
 import { type DriverHost, StreamDriver } from './stream-driver.ts';
 import { warmUp } from './warm-up.ts';
 
-export interface AcceptorHost extends DriverHost {
+export interface AcceptorHost extends SessionWatcher {
   /** Addresses that a responder bound to `address` may name. */
   ownAddresses(address: string): readonly string[];
   handleUpdate(bytes: Uint8Array, from: TransportAddress): void;
-  started(driver: StreamDriver, peer: Peer): void;
   /** Its last session has ended. */
   peerIdle(peer: Peer): void;
   /** The peer of an association that just got a session. */
@@ -69,6 +69,7 @@ interface Listener {
 export class Acceptor {
   readonly #options: AcceptorOptions;
   readonly #host: AcceptorHost;
+  readonly #driverHost: DriverHost;
   readonly #portPairs: PortPairTable = new PortPairTable();
   readonly #responder: Responder;
   #warm = false;
@@ -88,6 +89,16 @@ export class Acceptor {
   constructor(options: AcceptorOptions, host: AcceptorHost) {
     this.#options = options;
     this.#host = host;
+    this.#driverHost = {
+      dial: () => {}, // only the initiator dials, and only it is refused
+      refused: () => {},
+      peerSilent: (driver) => {
+        driver.peer.probe(() => driver.update((session) => session.handlePeerGone()));
+        driver.peer.announce();
+      },
+      ended: (driver) => this.#ended(driver),
+      life: (event) => host.life(event),
+    };
     const { groups, suites } = options;
     this.#responder = new Responder({
       random: osRandom,
@@ -302,28 +313,24 @@ export class Acceptor {
     const driver = new StreamDriver({
       id: `r-${portPairText(portPair)}`,
       session,
+      peer,
       local: { ip: socket.localAddress ?? '', port: portPair.responder },
       remote: { ip: socket.remoteAddress ?? '', port: portPair.initiator },
-      host: {
-        ...this.#host,
-        peerSilent: (silent) => {
-          peer.probe(() => silent.update((s) => s.handlePeerGone()));
-          peer.announce();
-        },
-        whereabouts: (_, whereabouts) => peer.handleWhereabouts(whereabouts),
-        ended: (ended) => {
-          peer.drivers.delete(ended);
-          if (peer.drivers.size === 0) this.#host.peerIdle(peer);
-          this.#entomb(key);
-          this.#host.ended(ended);
-        },
-      },
+      host: this.#driverHost,
     });
     peer.drivers.add(driver);
     this.#portPairs.take(portPair);
     this.#sessions.set(key, { driver, association, identity, openNumber });
-    this.#host.started(driver, peer);
+    this.#host.started(driver);
     return driver;
+  }
+
+  #ended(driver: StreamDriver): void {
+    const { peer } = driver;
+    peer.drivers.delete(driver);
+    if (peer.drivers.size === 0) this.#host.peerIdle(peer);
+    this.#entomb(portPairKey(driver.session.portPair));
+    this.#host.ended(driver);
   }
 
   /** The session has ended: it answers resumes for a while, then its port pair is free. */

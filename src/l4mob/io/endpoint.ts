@@ -29,6 +29,7 @@ import type {
 } from './mobile-stream.ts';
 import { Opener } from './opener.ts';
 import { Peer, type PeerHost } from './peer.ts';
+import type { SessionWatcher } from './session-watcher.ts';
 import type { StreamDriver } from './stream-driver.ts';
 
 /** A change of network comes as a handful of events within this time. */
@@ -71,19 +72,15 @@ export class Endpoint implements MobilityEndpoint {
     const groups = (options.groups ?? GROUPS).map(withReserve);
     const suites = options.suites ?? SUITES;
     const limits = { ...DEFAULT_STREAM_LIMITS, ...options.limits };
-    const driverHost = {
-      dial: () => {},
-      refused: () => {},
-      peerSilent: () => {},
-      whereabouts: () => {},
-      started: (driver: StreamDriver, peer: Peer) => this.#started(driver, peer),
+    const watcher: SessionWatcher = {
+      started: (driver: StreamDriver) => this.#started(driver),
       ended: (driver: StreamDriver) => this.#ended(driver),
       life: (event: SessionLifeEvent) => this.#options.onLife?.(event),
     };
     this.#opener = new Opener(
       { groups, suites, limits },
       {
-        ...driverHost,
+        ...watcher,
         peerOf: (association, contactIp) => this.#peer(association, contactIp, 0),
         forgetPeer: (peer) => this.#forgetPeer(peer),
       },
@@ -91,7 +88,7 @@ export class Endpoint implements MobilityEndpoint {
     this.#acceptor = new Acceptor(
       { groups, suites, limits, sessionPorts: options.sessionPorts ?? [0, 0] },
       {
-        ...driverHost,
+        ...watcher,
         ownAddresses: (bound) => this.#ownAddresses(bound),
         handleUpdate: (bytes, from) => this.#handleUpdate(bytes, from),
         peerIdle: (peer) => this.#forgetPeer(peer),
@@ -149,7 +146,8 @@ export class Endpoint implements MobilityEndpoint {
 
   // ---- sessions ------------------------------------------------------------------------------------------------------
 
-  #started(driver: StreamDriver, peer: Peer): void {
+  #started(driver: StreamDriver): void {
+    const { peer } = driver;
     if (this.#drivers.size === 0) process.on('exit', this.#onExit);
     this.#drivers.add(driver);
     this.#openWatch();

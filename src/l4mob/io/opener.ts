@@ -20,11 +20,11 @@ import { TRANSPORT } from '../wire/init.ts';
 import { type Agreement, type RunningHandshake, runInBandHandshake, runUdpHandshake } from './handshake-runner.ts';
 import type { OpenHandlers, OpenRequest, PendingOpen, PlainReason, Verdict } from './mobile-stream.ts';
 import type { Peer } from './peer.ts';
+import type { SessionWatcher } from './session-watcher.ts';
 import { type DriverHost, StreamDriver } from './stream-driver.ts';
 import { VerdictCache } from './verdict-cache.ts';
 
-export interface OpenerHost extends DriverHost {
-  started(driver: StreamDriver, peer: Peer): void;
+export interface OpenerHost extends SessionWatcher {
   /** A new association: its peer, reached at `contactIp`. */
   peerOf(association: Association, contactIp: string): Peer;
   forgetPeer(peer: Peer): void;
@@ -45,6 +45,7 @@ const REDIAL_MS = 3_000;
 export class Opener {
   readonly #options: OpenerOptions;
   readonly #host: OpenerHost;
+  readonly #driverHost: DriverHost;
   readonly #portPairs: PortPairTable = new PortPairTable();
   readonly #verdicts: VerdictCache = new VerdictCache();
   /** Peers by the destination under which the application reaches them. */
@@ -55,6 +56,13 @@ export class Opener {
   constructor(options: OpenerOptions, host: OpenerHost) {
     this.#options = options;
     this.#host = host;
+    this.#driverHost = {
+      dial: (driver) => this.#dial(driver),
+      refused: (driver, refuse) => this.#recover(driver, refuse),
+      peerSilent: () => {}, // the initiator dials instead
+      ended: (driver) => this.#ended(driver),
+      life: (event) => host.life(event),
+    };
   }
 
   verdict(ip: string, port: number): Verdict {
@@ -153,41 +161,34 @@ export class Opener {
       limits: this.#options.limits,
       now: monotonicNow(),
     });
-    let current = peer;
-    const driver: StreamDriver = new StreamDriver({
+    const driver = new StreamDriver({
       id: `i-${portPairText(portPair)}`,
       session,
+      peer,
+      request,
       local: { ip: socket.localAddress ?? '', port: portPair.initiator },
       remote: { ip: peer.contactIp ?? '', port: request.port },
-      host: {
-        ...this.#host,
-        dial: () => this.#dial(driver, current),
-        refused: (_, refuse) => {
-          this.#recover(driver, request, current, refuse, (next) => {
-            current = next;
-          });
-        },
-        whereabouts: (_, whereabouts) => current.handleWhereabouts(whereabouts),
-        ended: () => {
-          current.drivers.delete(driver);
-          this.#dials.get(driver)?.cancel();
-          this.#portPairs.free(session.portPair);
-          this.#sessions -= 1;
-          this.#host.ended(driver);
-        },
-      },
+      host: this.#driverHost,
     });
     peer.drivers.add(driver);
     driver.begin(socket, roundTripMs);
-    this.#host.started(driver, peer);
+    this.#host.started(driver);
     return driver;
   }
 
   // ---- running sessions ----------------------------------------------------------------------------------------------
 
-  #dial(driver: StreamDriver, peer: Peer): void {
+  #ended(driver: StreamDriver): void {
+    driver.peer.drivers.delete(driver);
     this.#dials.get(driver)?.cancel();
-    const candidates = peer.destinations();
+    this.#portPairs.free(driver.session.portPair);
+    this.#sessions -= 1;
+    this.#host.ended(driver);
+  }
+
+  #dial(driver: StreamDriver): void {
+    this.#dials.get(driver)?.cancel();
+    const candidates = driver.peer.destinations();
     const dial = dialTcp({
       candidates,
       timeoutMs: REDIAL_MS,
@@ -198,17 +199,13 @@ export class Opener {
   }
 
   /** An OPEN was refused after the application was told that it is connected. */
-  #recover(
-    driver: StreamDriver,
-    request: OpenRequest,
-    peer: Peer,
-    { code, ports }: Refuse,
-    moveTo: (peer: Peer) => void,
-  ): void {
+  #recover(driver: StreamDriver, { code, ports }: Refuse): void {
+    const { peer, request } = driver;
+    if (request === undefined) return;
     const reopen = (next: Peer, portPair: PortPair): void => {
       peer.drivers.delete(driver);
       next.drivers.add(driver);
-      moveTo(next);
+      driver.peer = next;
       driver.update((session, now) => {
         this.#portPairs.free(session.portPair);
         this.#portPairs.take(portPair);

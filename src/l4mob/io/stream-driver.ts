@@ -15,15 +15,16 @@ import type {
   VerifiedHello,
 } from '../stream-session.ts';
 import type { Refuse } from '../wire/hello.ts';
-import type { Whereabouts } from '../wire/update.ts';
 import type {
   MobileStream,
+  OpenRequest,
   PathInfo,
   SessionInfo,
   SessionLifeEvent,
   SessionLifeEventName,
   StreamOwner,
 } from './mobile-stream.ts';
+import type { Peer } from './peer.ts';
 import { sessionError } from './session-error.ts';
 
 /** What the endpoint does for a driver. */
@@ -32,7 +33,6 @@ export interface DriverHost {
   dial(driver: StreamDriver): void;
   refused(driver: StreamDriver, refuse: Refuse): void;
   peerSilent(driver: StreamDriver): void;
-  whereabouts(driver: StreamDriver, whereabouts: Whereabouts): void;
   ended(driver: StreamDriver): void;
   life(event: SessionLifeEvent): void;
 }
@@ -40,6 +40,9 @@ export interface DriverHost {
 export interface StreamDriverInit {
   readonly id: string;
   readonly session: StreamSession;
+  readonly peer: Peer;
+  /** Initiator: what was asked for. */
+  readonly request?: OpenRequest;
   readonly local: TransportAddress;
   readonly remote: TransportAddress;
   readonly host: DriverHost;
@@ -66,6 +69,10 @@ export class StreamDriver implements MobileStream {
   readonly local: TransportAddress;
   readonly remote: TransportAddress;
   readonly session: StreamSession;
+  /** The process at the other end; another one after an OPEN that its successor answered. */
+  peer: Peer;
+  /** Initiator, until the peer has accepted: what was asked for, to ask again. */
+  request: OpenRequest | undefined;
   owner: StreamOwner | undefined;
   readonly #host: DriverHost;
   readonly #alarm: Alarm;
@@ -85,9 +92,11 @@ export class StreamDriver implements MobileStream {
   #pumpScheduled = false;
   #holder: 'none' | 'socket' | 'alarm' | undefined;
 
-  constructor({ id, session, local, remote, host }: StreamDriverInit) {
+  constructor({ id, session, peer, request, local, remote, host }: StreamDriverInit) {
     this.id = id;
     this.session = session;
+    this.peer = peer;
+    this.request = request;
     this.local = local;
     this.remote = remote;
     this.#host = host;
@@ -364,6 +373,7 @@ export class StreamDriver implements MobileStream {
         this.#closeSubflow(event.subflow, event.graceful);
         break;
       case 'opened':
+        this.request = undefined;
         break;
       case 'suspended':
         this.#life('suspend');
@@ -379,7 +389,7 @@ export class StreamDriver implements MobileStream {
         this.#host.peerSilent(this);
         break;
       case 'whereabouts':
-        this.#host.whereabouts(this, event.whereabouts);
+        this.peer.handleWhereabouts(event.whereabouts);
         break;
       case 'ended':
         this.#ended = true;
