@@ -56,6 +56,8 @@ export class ConnectRace {
   #began = false;
   #offered = false;
   #openFailed = false;
+  /** It failed for what the destination is, not for what we are. Counts once the destination is known to be there. */
+  #saysNo = false;
   #settled = false;
   #plainUnderWay = false;
   #attemptsMade = 0;
@@ -180,6 +182,7 @@ export class ConnectRace {
   #onPlain(reason: PlainReason): void {
     if (this.#settled) return;
     this.#openFailed = true;
+    this.#saysNo = reason !== 'limit';
     this.#pending = undefined;
     clearTimeout(this.#headStart);
     const { socket, required } = this.#init;
@@ -283,13 +286,10 @@ export class ConnectRace {
     if (this.#settled || request !== this.#request || handle !== this.#transport) return;
     if (status === 0) {
       const { endpoint } = this.#init;
-      const pending = this.#pending;
-      this.#settle(false);
-      if (pending !== undefined) {
-        pending.cancel();
-        if (request.address !== undefined && request.port !== undefined) {
-          endpoint.rememberPlain(request.address, request.port);
-        }
+      const lost = this.#pending !== undefined || this.#saysNo;
+      this.#settle();
+      if (lost && request.address !== undefined && request.port !== undefined) {
+        endpoint.rememberPlain(request.address, request.port);
       }
       this.#finish(request, status, readable, writable);
       return;

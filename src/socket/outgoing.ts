@@ -105,11 +105,13 @@ function chooseRace(
   if (endpoint === undefined || internals === undefined) return undefined;
   const addresses = found.filter((address) => modeOf(address) !== 'off');
   const verdicts = addresses.map((address) => endpoint.verdict(address, port));
-  const aware = verdicts.includes('aware');
-  const required = mode === 'require';
-  if (!required && !aware && !verdicts.includes('unknown')) return undefined;
-  const { headStartMs } = layer;
   const sessionPort = layer.policy.peer(target.host, port)?.sessionPort;
+  const open = verdicts.includes('unknown');
+  // Who configures a peer says that it is aware, and in-band an answer takes longer than a head start.
+  const aware = verdicts.includes('aware') || (open && sessionPort !== undefined);
+  const required = mode === 'require';
+  if (!required && !aware && !open) return undefined;
+  const { headStartMs } = layer;
   return new ConnectRace({
     socket,
     endpoint,

@@ -66,7 +66,7 @@ describe.concurrent('A program runs on mobile sockets as on plain ones when it',
     const [plain, mobile] = await Promise.all([trace(scenario, []), mobileTrace(scenario)]);
     expect(mobile.trace).toEqual(plain);
     expect(mobile.ends).toBeGreaterThanOrEqual(ends);
-    expect(plain.process).toEqual(['exit 0']);
+    expect(plain.process?.at(-1)).toBe('exit 0');
   });
 });
 

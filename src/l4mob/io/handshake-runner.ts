@@ -196,6 +196,7 @@ export function runInBandHandshake(
         alarm.set(handshake.pollTimeout());
       };
       connected.on('error', () => fail('session-port-unreachable'));
+      connected.on('end', () => fail('session-port-unreachable'));
       connected.on('close', () => fail('session-port-unreachable'));
       connected.on('data', (chunk: Buffer) => {
         received = Buffer.concat([received, chunk]);
