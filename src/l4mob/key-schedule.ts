@@ -55,9 +55,9 @@ export function deriveAssociationKeys(associationSecret: Uint8Array): Associatio
   return { helloFromInitiator, helloFromResponder, signalFromInitiator, signalFromResponder };
 }
 
-/** `openBody` is the OPEN record without its MAC: number, nonce, port pair and suite are all bound. */
-export function deriveSessionKeys(associationSecret: Uint8Array, openBody: Uint8Array, suite: Suite): SessionKeys {
-  const session = extract(sha256, associationSecret, sha256(openBody));
+/** `openIdentity`: the part of OPEN that stays the same when it is repeated. Number, nonce, port pair and suite are bound. */
+export function deriveSessionKeys(associationSecret: Uint8Array, openIdentity: Uint8Array, suite: Suite): SessionKeys {
+  const session = extract(sha256, associationSecret, sha256(openIdentity));
   const { name, keyBytes } = suite;
   const keys = expandKeys(session, `session ${name}`, [keyBytes, keyBytes, 32]);
   const [recordFromInitiator, recordFromResponder, resume] = keys;
