@@ -64,6 +64,9 @@ const LOST_ERRORS: ReadonlySet<string> = new Set([
   'EADDRNOTAVAIL',
 ]);
 
+/** Attempts on paths that did not last, in one outage. */
+const MAX_STRANDED = 4;
+
 export class StreamDriver implements MobileStream {
   readonly id: string;
   readonly local: TransportAddress;
@@ -77,6 +80,7 @@ export class StreamDriver implements MobileStream {
   readonly #host: DriverHost;
   readonly #alarm: Alarm;
   readonly #subflows = new Map<number, SubflowSocket>();
+  #stranded: Socket[] = [];
   #lastPath: PathInfo | undefined;
   #lastSubflowId = 0;
   #writeCallbacks: WriteCallback[] = [];
@@ -233,7 +237,7 @@ export class StreamDriver implements MobileStream {
     for (const { id, socket, path } of [...this.#subflows.values()]) {
       if (!lost.has(path.local.ip)) continue;
       this.#drop(id);
-      socket.destroy();
+      this.#strand(socket);
       this.session.handleSubflowEnd(now, id, 'lost');
     }
     this.session.handleNetworkChange(now);
@@ -379,6 +383,7 @@ export class StreamDriver implements MobileStream {
         this.#life('suspend');
         break;
       case 'moved':
+        this.#closeStranded();
         if (event.wasSuspended) this.#life('resume', { gapMs: event.gapMs });
         this.#life('move', { gapMs: event.gapMs });
         break;
@@ -392,6 +397,7 @@ export class StreamDriver implements MobileStream {
         this.peer.handleWhereabouts(event.whereabouts);
         break;
       case 'ended':
+        this.#closeStranded();
         this.#ended = true;
         this.#endError = event.error;
         this.#life('close', event.error === undefined ? {} : { error: event.error });
@@ -410,7 +416,23 @@ export class StreamDriver implements MobileStream {
       socket.on('end', () => socket.destroy());
       socket.end();
       socket.unref();
-    } else socket.destroy();
+    } else this.#strand(socket);
+  }
+
+  /**
+   * A subflow of a session that goes on elsewhere. Closed now, it might still send a FIN, from which the peer would
+   * conclude that this process is gone; so it stays open in silence until the peer knows better.
+   */
+  #strand(socket: Socket): void {
+    socket.pause();
+    socket.unref();
+    this.#stranded.push(socket);
+    if (this.#stranded.length > MAX_STRANDED) this.#stranded.shift()?.resetAndDestroy();
+  }
+
+  #closeStranded(): void {
+    for (const socket of this.#stranded) socket.destroy();
+    this.#stranded = [];
   }
 
   #releaseWriters(): void {
