@@ -186,7 +186,7 @@ export class PathKeeper {
       if (lost.confirmed) this.#dialing.restartLadder();
       this.#requestDial(now);
     } else if (how !== 'lost') {
-      this.#deadlines.set('gone', now + goneMs(how));
+      this.#deadlines.set('gone', now + goneMs(how, now - this.#heardAt));
       this.#init.emit({ type: 'peer-silent' });
     }
   }

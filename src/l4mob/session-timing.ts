@@ -14,8 +14,10 @@ const CONFIRM_AFTER_NEWS_MS = 500;
 const CONFIRM_ROUND_TRIPS = 4;
 /** The peer's kernel closed the subflow and no resume came: the process is gone. Within the 3 s of a crash notice. */
 const CLOSED_MEANS_GONE_MS = 2_500;
-/** A reset may come from a NAT that forgot, so the peer may be in an outage just now. */
+/** A reset may come from a NAT that forgot, so an idle peer may be in an outage just now, or know nothing of it yet. */
 const RESET_MEANS_GONE_MS = 30_000;
+/** But a peer that was heard this shortly before is no idle one: if it lives, liveness brings it back at once. */
+const HEARD_JUST_NOW_MS = 1_000;
 /** Responder: the peer acknowledges nothing for this long, so perhaps its path is dead and it doesn't know. */
 export const PEER_SILENT_MS = 1_000;
 /** Responder: an initiator that has a path is heard this often at least, lost packets allowed for. */
@@ -26,7 +28,8 @@ export function confirmMs({ roundTripMs }: Subflow, afterNews: boolean): number 
   return Math.max(afterNews ? CONFIRM_AFTER_NEWS_MS : CONFIRM_MS, CONFIRM_ROUND_TRIPS * roundTripMs);
 }
 
-/** How long a responder waits for a resume before it believes that the peer's process is gone. */
-export function goneMs(how: 'closed' | 'reset'): number {
-  return how === 'closed' ? CLOSED_MEANS_GONE_MS : RESET_MEANS_GONE_MS;
+/** How long a responder that last heard its peer `silentMs` ago waits for a resume before it believes it to be gone. */
+export function goneMs(how: 'closed' | 'reset', silentMs: number): number {
+  const soon = how === 'closed' || silentMs < HEARD_JUST_NOW_MS;
+  return soon ? CLOSED_MEANS_GONE_MS : RESET_MEANS_GONE_MS;
 }

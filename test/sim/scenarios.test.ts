@@ -327,13 +327,25 @@ describe("the peer's process is gone", () => {
     expect(w.client.stream.error).toBe('ECONNRESET');
   });
 
-  it('with the client: the server sees ECONNRESET within 3 s after FIN', () => {
+  it.each(['closed', 'reset'] as const)('with the client: the server sees ECONNRESET within 3 s (%s)', (how) => {
     const w = world({ client: LONG_TRANSFER, server: LONG_TRANSFER });
     w.untilOpen();
     w.time.pass(300);
     w.client.crashed = true;
-    w.client.host.crashProcesses('closed');
+    w.client.host.crashProcesses(how);
     expect(w.until(() => w.server.stream.ended, 3_000)).toBe(true);
+    expect(w.server.stream.error).toBe('ECONNRESET');
+  });
+
+  it('is not believed for half a minute after a reset of an idle session: a NAT may have forgotten it', () => {
+    const w = world({ client: { manual: true }, server: { manual: true } });
+    w.untilOpen();
+    w.time.pass(5_000);
+    w.client.crashed = true;
+    w.client.host.crashProcesses('reset');
+    const at = w.time.now;
+    expect(w.until(() => w.server.stream.ended, 60_000)).toBe(true);
+    expect(w.time.now - at).toBeGreaterThan(25_000);
     expect(w.server.stream.error).toBe('ECONNRESET');
   });
 
