@@ -19,6 +19,25 @@ export const DEFAULT_STREAM_LIMITS: StreamLimits = {
   maxWindowBytes: 4 << 20,
 };
 
+/** What grows with the number of peers. */
+export interface EndpointLimits {
+  /** Sessions in a process, for each role: beyond it, new ones are plain, or refused. About 20 KB each. */
+  readonly sessions: number;
+  /** Associations held for each role; the longest unused goes first. About 1 KB each. */
+  readonly associations: number;
+  /** Associations that one source address may hold unconfirmed (no OPEN yet). */
+  readonly unconfirmedPerSource: number;
+  /** Verdicts (plain or aware) remembered. */
+  readonly verdicts: number;
+}
+
+export const DEFAULT_ENDPOINT_LIMITS: EndpointLimits = {
+  sessions: 65_536,
+  associations: 8_192,
+  unconfirmedPerSource: 32,
+  verdicts: 4_096,
+};
+
 /** One record's payload: large enough to make the MAC's fixed cost vanish, small enough to hold unverified. */
 export const MAX_RECORD_PAYLOAD: number = 64 << 10;
 
@@ -38,12 +57,6 @@ export const MAX_HANDSHAKE_ROUNDS = 5;
 /** Out-of-order tolerance for OPEN numbers on parallel subflows of one association. */
 export const OPEN_NUMBER_WINDOW = 1024;
 
-/** Sessions in a process: beyond it, new ones are plain. About 20 KB each. */
-export const MAX_SESSIONS = 65_536;
-/** Associations held as responder; the longest unused without sessions goes first. About 1 KB each. */
-export const MAX_ASSOCIATIONS = 8_192;
-/** Associations that one source address may hold unconfirmed (no OPEN yet). */
-export const MAX_UNCONFIRMED_PER_SOURCE = 32;
 /** Unconfirmed associations in all: beyond half of it, cookies are demanded. */
 export const MAX_UNCONFIRMED = 1_024;
 /** An association without an OPEN is forgotten after this. */
@@ -53,5 +66,3 @@ export const ASSOCIATION_LIFETIME_MS: number = 60 * 60_000;
 export const ASSOCIATION_MAX_OPENS = 100_000;
 /** Key agreements per second before cookies are demanded: 5 % of a core with X25519. */
 export const HANDSHAKES_PER_SECOND_BEFORE_COOKIES = 500;
-/** Verdicts (plain, aware, unreachable session port) remembered per process. */
-export const MAX_VERDICTS = 4_096;

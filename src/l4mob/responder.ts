@@ -16,11 +16,11 @@ import type { Group } from './key-agreement.ts';
 import { deriveHandshakeKeys, messageMac, transcriptHash } from './key-schedule.ts';
 import {
   ASSOCIATION_LIFETIME_MS,
+  DEFAULT_ENDPOINT_LIMITS,
+  type EndpointLimits,
   HANDSHAKES_PER_SECOND_BEFORE_COOKIES,
-  MAX_ASSOCIATIONS,
   MAX_PORT_CANDIDATES,
   MAX_UNCONFIRMED,
-  MAX_UNCONFIRMED_PER_SOURCE,
   UNCONFIRMED_MS,
 } from './limits.ts';
 import type { PortPairTable } from './port-pairs.ts';
@@ -35,6 +35,7 @@ export interface ResponderInit {
   readonly groups: readonly Group[];
   readonly suites: readonly Suite[];
   readonly portPairs: PortPairTable;
+  readonly limits?: Pick<EndpointLimits, 'associations' | 'unconfirmedPerSource'>;
 }
 
 /** What an L4_INIT is answered for. */
@@ -63,6 +64,7 @@ export interface ResponderCounters {
 
 export class Responder {
   readonly #init: ResponderInit;
+  readonly #limits: Pick<EndpointLimits, 'associations' | 'unconfirmedPerSource'>;
   readonly #cookies: CookieJar;
   readonly #associations = new Map<string, Association>();
   readonly #unconfirmed = new Map<string, Unconfirmed>();
@@ -75,6 +77,7 @@ export class Responder {
 
   constructor(init: ResponderInit) {
     this.#init = init;
+    this.#limits = init.limits ?? DEFAULT_ENDPOINT_LIMITS;
     this.#cookies = new CookieJar(init.random, init.now);
   }
 
@@ -147,7 +150,7 @@ export class Responder {
       this.counters.cookiesDemanded += 1;
       return encodeOffer({ status: 'cookie', attempt, cookie: this.#cookies.bake(now, sourceText, init.nonce) });
     }
-    if (this.#unconfirmed.size >= MAX_UNCONFIRMED || this.#heldBy(holder) >= MAX_UNCONFIRMED_PER_SOURCE) {
+    if (this.#unconfirmed.size >= MAX_UNCONFIRMED || this.#heldBy(holder) >= this.#limits.unconfirmedPerSource) {
       return this.#refuse(init, 'limit');
     }
     const group = this.#init.groups.find((g) => init.groupIds.includes(g.id));
@@ -254,7 +257,7 @@ export class Responder {
 
   /** The one that opened nothing for longest makes room; its sessions keep their own keys and go on. */
   #evict(): void {
-    if (this.#associations.size < MAX_ASSOCIATIONS) return;
+    if (this.#associations.size < this.#limits.associations) return;
     for (const association of this.#associations.values()) {
       this.forget(association);
       return;
@@ -274,7 +277,7 @@ export class Responder {
     return (
       this.#handshakesThisSecond >= HANDSHAKES_PER_SECOND_BEFORE_COOKIES ||
       this.#unconfirmed.size >= MAX_UNCONFIRMED / 2 ||
-      this.#heldBy(source) >= MAX_UNCONFIRMED_PER_SOURCE / 2
+      this.#heldBy(source) >= this.#limits.unconfirmedPerSource / 2
     );
   }
 }

@@ -46,6 +46,11 @@ export class SendSide {
     return this.#ended;
   }
 
+  /** Whether everything, the end included, went out on the present subflow. */
+  get endSent(): boolean {
+    return this.#endSent;
+  }
+
   get endAcknowledged(): boolean {
     return this.#endAcknowledged;
   }

@@ -126,6 +126,11 @@ export class StreamSession {
     if (outbox.resetDue || this.#wasReset) return true;
     return send.ended ? !send.endAcknowledged : send.unacknowledged > 0;
   }
+  /** Whether nothing written has still to go out, the end included. */
+  get endSent(): boolean {
+    const { send } = this.#stream;
+    return this.#ended || send.endSent || send.endAcknowledged;
+  }
   /** Whether the peer's stream has ended and everything of it was read. */
   get readEnded(): boolean {
     return this.#stream.receive.ended && this.#stream.receive.inboxBytes === 0;

@@ -19,16 +19,11 @@ export function processEndpoint(policy: Policy): MobilityEndpoint {
 
 function makeEndpoint(policy: Policy): Endpoint {
   const { suites, groups, sessionPort, sessionTimeoutMs, limits } = policy;
-  const { replayLimitBytes, maxWindowBytes } = limits;
   return new Endpoint({
     ...(suites === undefined ? {} : { suites: suites.map(suiteByName).filter((s) => s !== undefined) }),
     ...(groups === undefined ? {} : { groups: groups.map(groupByName).filter((g) => g !== undefined) }),
     ...(sessionPort === undefined ? {} : { sessionPorts: [sessionPort.first, sessionPort.last] as const }),
-    limits: {
-      ...(sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs }),
-      ...(replayLimitBytes === undefined ? {} : { replayLimitBytes }),
-      ...(maxWindowBytes === undefined ? {} : { maxWindowBytes }),
-    },
+    limits: { ...limits, ...(sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs }) },
     onLife: sessionLifeReporter(policy.events),
     onWarning: (message) => debug('%s', message),
   });

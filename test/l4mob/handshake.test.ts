@@ -3,11 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { InitiatorHandshake, type InitiatorHandshakeInit } from '../../src/l4mob/initiator-handshake.ts';
 import { GROUPS, type Group, groupByName } from '../../src/l4mob/key-agreement.ts';
 import {
+  DEFAULT_ENDPOINT_LIMITS,
   HANDSHAKES_PER_SECOND_BEFORE_COOKIES,
-  MAX_ASSOCIATIONS,
   MAX_HANDSHAKE_ROUNDS,
   MAX_UNCONFIRMED,
-  MAX_UNCONFIRMED_PER_SOURCE,
   UNCONFIRMED_MS,
 } from '../../src/l4mob/limits.ts';
 import { PortPairTable } from '../../src/l4mob/port-pairs.ts';
@@ -145,8 +144,9 @@ describe('agreement', () => {
     const portPairs = new PortPairTable();
     for (const port of [2000, 3000]) portPairs.take({ initiator: port, responder: 80 });
     const b = responder({ portPairs, groups: [group('modp2048'), group('x25519')] });
-    for (let i = 0; i < MAX_UNCONFIRMED_PER_SOURCE / 2; i++) b.handleInit(0, freshInit(i + 10), SOURCE, SERVICE);
-    expect(b.counters.offers).toBe(MAX_UNCONFIRMED_PER_SOURCE / 2);
+    for (let i = 0; i < DEFAULT_ENDPOINT_LIMITS.unconfirmedPerSource / 2; i++)
+      b.handleInit(0, freshInit(i + 10), SOURCE, SERVICE);
+    expect(b.counters.offers).toBe(DEFAULT_ENDPOINT_LIMITS.unconfirmedPerSource / 2);
     const a = initiator();
     expect(converse(a, b).map((o) => o.status)).toEqual(['cookie', 'group', 'ports', 'accepted']);
     expect(a.outcome?.type).toBe('accepted');
@@ -399,7 +399,7 @@ describe('floods', () => {
     const statuses: string[] = [];
     for (let i = 0; i < 40; i++)
       statuses.push(converse(initiator({ seed: i + 50, portCandidates: [5000 + i] }), b).at(-1)?.status ?? '');
-    expect(statuses.filter((s) => s === 'accepted')).toHaveLength(MAX_UNCONFIRMED_PER_SOURCE);
+    expect(statuses.filter((s) => s === 'accepted')).toHaveLength(DEFAULT_ENDPOINT_LIMITS.unconfirmedPerSource);
     expect(statuses.at(-1)).toBe('refused');
   });
 
@@ -410,7 +410,7 @@ describe('floods', () => {
       const from = { ip: `2001:db8::${(i + 1).toString(16)}`, port: 1000 };
       statuses.push(converse(initiator({ seed: i + 50, portCandidates: [5000 + i] }), b, 0, from).at(-1)?.status ?? '');
     }
-    expect(statuses.filter((s) => s === 'accepted')).toHaveLength(MAX_UNCONFIRMED_PER_SOURCE);
+    expect(statuses.filter((s) => s === 'accepted')).toHaveLength(DEFAULT_ENDPOINT_LIMITS.unconfirmedPerSource);
     const elsewhere = { ip: '2001:db8:0:1::1', port: 1000 };
     expect(converse(initiator({ seed: 999 }), b, 0, elsewhere).at(-1)?.status).toBe('accepted');
   });
@@ -418,7 +418,7 @@ describe('floods', () => {
   it('push out the association that has opened nothing for longest', () => {
     const b = responder({ groups: [group('x25519')] });
     const ids: Uint8Array[] = [];
-    for (let i = 0; i <= MAX_ASSOCIATIONS; i++) {
+    for (let i = 0; i <= DEFAULT_ENDPOINT_LIMITS.associations; i++) {
       const offer = b.handleInit(i * 10, freshInit(i + 1), source(i), SERVICE);
       if (offer === undefined) throw new Error(`no answer to ${i}`);
       const decoded = decodeOffer(offer).offer;

@@ -10,7 +10,13 @@ import { osRandom } from '../../host/random.ts';
 import { openUdpPort, type UdpPort } from '../../host/udp-port.ts';
 import { type Association, isGenuineResume, refuseUnknown } from '../association.ts';
 import type { Group } from '../key-agreement.ts';
-import { MAX_PORT_CANDIDATES, MAX_SESSIONS, MAX_TOMBSTONES, type StreamLimits, TOMBSTONE_MS } from '../limits.ts';
+import {
+  type EndpointLimits,
+  MAX_PORT_CANDIDATES,
+  MAX_TOMBSTONES,
+  type StreamLimits,
+  TOMBSTONE_MS,
+} from '../limits.ts';
 import { type PortPair, PortPairTable, portPairKey, portPairText } from '../port-pairs.ts';
 import { type OfferedService, Responder } from '../responder.ts';
 import { type SessionIdentity, StreamSession } from '../stream-session.ts';
@@ -39,7 +45,7 @@ export interface AcceptorHost extends SessionWatcher {
 export interface AcceptorOptions {
   readonly groups: readonly Group[];
   readonly suites: readonly Suite[];
-  readonly limits: StreamLimits;
+  readonly limits: StreamLimits & EndpointLimits;
   /** First and last session port to try; 0 for any. */
   readonly sessionPorts: readonly [number, number];
 }
@@ -99,13 +105,14 @@ export class Acceptor {
       ended: (driver) => this.#ended(driver),
       life: (event) => host.life(event),
     };
-    const { groups, suites } = options;
+    const { groups, suites, limits } = options;
     this.#responder = new Responder({
       random: osRandom,
       now: monotonicNow(),
       groups,
       suites,
       portPairs: this.#portPairs,
+      limits,
     });
   }
 
@@ -265,7 +272,7 @@ export class Acceptor {
     const request = port.listeners.get(portPair.responder);
     if (request === undefined) return refuse('listener-gone');
     if (request.accepts?.(canonicalAddress(socket.remoteAddress ?? '') ?? '') === false) return refuse('policy');
-    if (this.#sessions.size - this.#tombstones.size >= MAX_SESSIONS) return refuse('limit');
+    if (this.#sessions.size - this.#tombstones.size >= this.#options.limits.sessions) return refuse('limit');
     if (!association.useOpenNumber(message.openNumber)) {
       this.counters.replayedOpens += 1;
       return refuse('stale');

@@ -9,7 +9,13 @@ import { after } from '../../host/clock.ts';
 import { openUdpPort, type UdpPort } from '../../host/udp-port.ts';
 import type { Association } from '../association.ts';
 import { GROUPS, type Group } from '../key-agreement.ts';
-import { DEFAULT_STREAM_LIMITS, MAX_ADDRESSES, type StreamLimits } from '../limits.ts';
+import {
+  DEFAULT_ENDPOINT_LIMITS,
+  DEFAULT_STREAM_LIMITS,
+  type EndpointLimits,
+  MAX_ADDRESSES,
+  type StreamLimits,
+} from '../limits.ts';
 import { SUITES, type Suite } from '../suite.ts';
 import { SIGNAL_TYPE, signalTypeOf } from '../wire/signal-header.ts';
 import { decodeUpdate, encodeWhereabouts, type Whereabouts } from '../wire/update.ts';
@@ -39,7 +45,7 @@ const NONE_LOST: ReadonlySet<string> = new Set();
 export interface EndpointOptions {
   readonly groups?: readonly Group[];
   readonly suites?: readonly Suite[];
-  readonly limits?: Partial<StreamLimits>;
+  readonly limits?: Partial<StreamLimits & EndpointLimits>;
   /** First and last session port to try; 0 (the default) for any. */
   readonly sessionPorts?: readonly [number, number];
   onLife?(event: SessionLifeEvent): void;
@@ -71,7 +77,7 @@ export class Endpoint implements MobilityEndpoint {
     this.#options = options;
     const groups = (options.groups ?? GROUPS).map(withReserve);
     const suites = options.suites ?? SUITES;
-    const limits = { ...DEFAULT_STREAM_LIMITS, ...options.limits };
+    const limits = { ...DEFAULT_STREAM_LIMITS, ...DEFAULT_ENDPOINT_LIMITS, ...options.limits };
     const watcher: SessionWatcher = {
       started: (driver: StreamDriver) => this.#started(driver),
       ended: (driver: StreamDriver) => this.#ended(driver),

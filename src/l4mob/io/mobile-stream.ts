@@ -40,7 +40,7 @@ export interface MobileStream {
    * room, later under back-pressure or in an outage, with an error when the session ends first.
    */
   write(chunks: readonly Uint8Array[], callback: (error?: Error | null) => void): void;
-  /** No more bytes from us; the callback comes when the peer has acknowledged everything, the end included. */
+  /** No more bytes from us; the callback comes when the kernel has everything, the end included. */
   end(callback: (error?: Error | null) => void): void;
   /** Asks for more `onData`; cheap and idempotent. Until the first call nothing is delivered. */
   read(): void;

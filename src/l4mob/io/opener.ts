@@ -11,7 +11,7 @@ import { type Dial, dialTcp } from '../../host/tcp-dialer.ts';
 import type { Association } from '../association.ts';
 import { InitiatorHandshake } from '../initiator-handshake.ts';
 import type { Group } from '../key-agreement.ts';
-import { MAX_ASSOCIATIONS, MAX_PORT_CANDIDATES, MAX_SESSIONS, type StreamLimits } from '../limits.ts';
+import { type EndpointLimits, MAX_PORT_CANDIDATES, type StreamLimits } from '../limits.ts';
 import { type PortPair, PortPairTable, portPairText } from '../port-pairs.ts';
 import { StreamSession } from '../stream-session.ts';
 import type { Suite } from '../suite.ts';
@@ -33,7 +33,7 @@ export interface OpenerHost extends SessionWatcher {
 export interface OpenerOptions {
   readonly groups: readonly Group[];
   readonly suites: readonly Suite[];
-  readonly limits: StreamLimits;
+  readonly limits: StreamLimits & EndpointLimits;
 }
 
 /** The session port of a peer that has just answered: unreachable if it takes longer than this, or 5 round trips. */
@@ -47,7 +47,7 @@ export class Opener {
   readonly #host: OpenerHost;
   readonly #driverHost: DriverHost;
   readonly #portPairs: PortPairTable = new PortPairTable();
-  readonly #verdicts: VerdictCache = new VerdictCache();
+  readonly #verdicts: VerdictCache;
   /** Peers by the destination under which the application reaches them. */
   readonly #peers = new Map<string, Peer>();
   readonly #dials = new WeakMap<StreamDriver, Dial>();
@@ -56,6 +56,7 @@ export class Opener {
   constructor(options: OpenerOptions, host: OpenerHost) {
     this.#options = options;
     this.#host = host;
+    this.#verdicts = new VerdictCache(options.limits.verdicts);
     this.#driverHost = {
       dial: (driver) => this.#dial(driver),
       refused: (driver, refuse) => this.#recover(driver, refuse),
@@ -101,7 +102,7 @@ export class Opener {
     const destination = formatTransportAddress({ ip: agreement.contactIp, port: request.port });
     this.#peers.set(destination, peer);
     this.#verdicts.forget(destination);
-    if (this.#peers.size > MAX_ASSOCIATIONS) {
+    if (this.#peers.size > this.#options.limits.associations) {
       for (const oldest of this.#peers.values()) {
         this.forget(oldest);
         break;
@@ -122,7 +123,7 @@ export class Opener {
   }
 
   get full(): boolean {
-    return this.#sessions >= MAX_SESSIONS;
+    return this.#sessions >= this.#options.limits.sessions;
   }
 
   handshake(

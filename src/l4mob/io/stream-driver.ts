@@ -85,6 +85,7 @@ export class StreamDriver implements MobileStream {
   #lastSubflowId = 0;
   #writeCallbacks: WriteCallback[] = [];
   #endCallbacks: WriteCallback[] = [];
+  readonly #onWritten = (): void => this.#releaseEnd();
   #wantsData = false;
   #endTold = false;
   #ended = false;
@@ -344,7 +345,8 @@ export class StreamDriver implements MobileStream {
 
   #send(socket: Socket | undefined, { subflow: id, bytes }: Transmit): void {
     if (socket === undefined) return;
-    for (const part of bytes) socket.write(part);
+    const written = this.#endCallbacks.length > 0 ? this.#onWritten : undefined;
+    for (const part of bytes) socket.write(part, written);
     if (socket.writableNeedDrain) this.session.setBlocked(id, true);
   }
 
@@ -444,8 +446,12 @@ export class StreamDriver implements MobileStream {
     for (const callback of callbacks) callback(error);
   }
 
+  /** A process may exit when it hears that its stream is finished: by then the kernel has all of it. */
   #releaseEnd(): void {
-    if (this.#endCallbacks.length === 0) return;
+    if (this.#endCallbacks.length === 0 || !this.session.endSent) return;
+    const { currentSubflow } = this.session;
+    const socket = currentSubflow === undefined ? undefined : this.#subflows.get(currentSubflow)?.socket;
+    if (socket !== undefined && socket.writableLength > 0) return;
     const callbacks = this.#endCallbacks;
     this.#endCallbacks = [];
     for (const callback of callbacks) callback();

@@ -3,7 +3,6 @@
  * waits. Bounded; the oldest goes first.
  */
 import type { Instant } from '../../core/time.ts';
-import { MAX_VERDICTS } from '../limits.ts';
 import type { Verdict } from './mobile-stream.ts';
 
 /** A server may be upgraded, or downgraded: ask again after this. */
@@ -16,6 +15,11 @@ interface Entry {
 
 export class VerdictCache {
   readonly #entries = new Map<string, Entry>();
+  readonly #most: number;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
 
   get(now: Instant, destination: string): Verdict {
     const entry = this.#entries.get(destination);
@@ -28,7 +32,7 @@ export class VerdictCache {
   remember(now: Instant, destination: string, verdict: 'plain' | 'aware'): void {
     this.#entries.delete(destination);
     this.#entries.set(destination, { verdict, until: now + GOOD_FOR_MS });
-    if (this.#entries.size <= MAX_VERDICTS) return;
+    if (this.#entries.size <= this.#most) return;
     for (const oldest of this.#entries.keys()) {
       this.#entries.delete(oldest);
       return;

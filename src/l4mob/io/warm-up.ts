@@ -6,6 +6,7 @@ import { monotonicNow } from '../../host/clock.ts';
 import { osRandom } from '../../host/random.ts';
 import { InitiatorHandshake } from '../initiator-handshake.ts';
 import type { Group } from '../key-agreement.ts';
+import { DEFAULT_ENDPOINT_LIMITS } from '../limits.ts';
 import { PortPairTable } from '../port-pairs.ts';
 import { RecordReader, RecordWriter } from '../record-stream.ts';
 import { Responder } from '../responder.ts';
@@ -16,7 +17,14 @@ import { RECORD_TYPE } from '../wire/record.ts';
 export function warmUp(groups: readonly Group[], suites: readonly Suite[]): void {
   const now = monotonicNow();
   const portPairs = new PortPairTable();
-  const responder = new Responder({ random: osRandom, now, groups, suites, portPairs });
+  const responder = new Responder({
+    random: osRandom,
+    now,
+    groups,
+    suites,
+    portPairs,
+    limits: DEFAULT_ENDPOINT_LIMITS,
+  });
   const handshake = new InitiatorHandshake({
     random: osRandom,
     now,
