@@ -1,4 +1,5 @@
-// How sockets end.
+// How sockets end, and processes with them.
+import { fork } from 'node:child_process';
 import net from 'node:net';
 import { closed, consume, listen, next, pair, say, tick, watch } from './trace.mjs';
 
@@ -233,4 +234,32 @@ export async function exitsWhenUnreferencedBeforeConnected() {
   server.on('connection', (peer) => peer.unref());
   client.on('connect', () => say('client', 'connect'));
   await next(client, 'lookup');
+}
+
+/** A client in a process of its own, which inherits how this one was started. */
+async function serveChild(client) {
+  const server = net.createServer((peer) => consume(peer, 'server'));
+  const port = await listen(server);
+  const accepted = next(server, 'connection');
+  const child = fork(import.meta.filename, [client, port]);
+  say('client', 'exit', await next(child, 'exit'));
+  await closed(await accepted);
+  server.close();
+}
+
+const clients = {
+  exitsWhenFinished: (socket) => socket.end(Buffer.alloc(3 * MEGABYTE), () => process.exit(7)),
+  exitsBehindAWrite: (socket) => socket.write('x', () => process.exit(7)),
+  exitsAtOnce: (socket) => {
+    socket.write(Buffer.alloc(1000));
+    process.exit(7);
+  },
+};
+export const exitsWhenFinished = () => serveChild('exitsWhenFinished');
+export const exitsBehindAWrite = () => serveChild('exitsBehindAWrite');
+export const exitsAtOnce = () => serveChild('exitsAtOnce');
+
+if (process.argv[1] === import.meta.filename) {
+  const [, , client, port] = process.argv;
+  const socket = net.connect(Number(port), '127.0.0.1', () => clients[client](socket));
 }
