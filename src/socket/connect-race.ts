@@ -14,7 +14,7 @@ import type net from 'node:net';
 import { constants } from 'node:os';
 import type { MobileStream, MobilityEndpoint, PendingOpen, PlainReason } from '../l4mob/io/mobile-stream.ts';
 import { shielded } from './application-call.ts';
-import { exchangeHandle, isBelowTls, reinitializeOf, shadow, transportOf } from './handle-exchange.ts';
+import { exchangeHandle, isBelowTls, reinitializeOf, shadow, transportOf, unshadow } from './handle-exchange.ts';
 import { type MobileHandle, mobileHandleClass, takeReset } from './mobile-handle.ts';
 import { type ConnectRequest, inside, type SocketInternals, type TransportHandle } from './node-internals.ts';
 import { mobilityRequiredError } from './socket-error.ts';
@@ -77,6 +77,7 @@ export class ConnectRace {
     const reinitialize = internals.reinitializeHandle;
     Object.defineProperty(socket, reinitialize, {
       configurable: true,
+      writable: true,
       value: (handle: TransportHandle) => {
         reinitializeOf(socket, reinitialize).call(socket, handle);
         this.#holdBack();
@@ -336,7 +337,7 @@ export class ConnectRace {
     this.#pending = undefined;
     if (cancel) pending?.cancel();
     this.#letGo();
-    Reflect.deleteProperty(this.#init.socket, this.#init.internals.reinitializeHandle);
+    unshadow(this.#init.socket, this.#init.internals.reinitializeHandle);
   }
 }
 

@@ -39,6 +39,15 @@ export function shadow(handle: TransportHandle, name: string, value: unknown): v
   Object.defineProperty(handle, name, { value, configurable: true, writable: true });
 }
 
+/**
+ * Takes a shadow back: the instance has the method of its class again. Not deleted, because that would make a
+ * dictionary of the object, at 2 KB for each socket.
+ */
+export function unshadow(object: object, name: string | symbol): void {
+  const value: unknown = Object.getPrototypeOf(object)[name];
+  Object.defineProperty(object, name, { value, configurable: true, writable: true });
+}
+
 /** TLS on a given socket takes over the `reading` of its handle. */
 export function isBelowTls(handle: object | null): boolean {
   return handle !== null && Object.getOwnPropertyDescriptor(handle, 'reading')?.get !== undefined;
@@ -46,13 +55,13 @@ export function isBelowTls(handle: object | null): boolean {
 
 /** Stops node from resetting the streams, and from asking the application for another `onread` buffer. */
 function keepStreamState(socket: net.Socket): () => void {
-  Object.defineProperty(socket, '_undestroy', { value: () => {}, configurable: true });
+  Object.defineProperty(socket, '_undestroy', { value: () => {}, configurable: true, writable: true });
   const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'kBufferGen');
   const fields = socket as unknown as Record<symbol, unknown>;
   const generator = symbol && fields[symbol];
   if (symbol) fields[symbol] = null;
   return () => {
-    Reflect.deleteProperty(socket, '_undestroy');
+    unshadow(socket, '_undestroy');
     if (symbol) fields[symbol] = generator;
   };
 }

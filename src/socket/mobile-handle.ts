@@ -44,6 +44,12 @@ const EINVAL = -errno.EINVAL;
 const EPIPE = -errno.EPIPE;
 const EBADF = -errno.EBADF;
 
+/** `write`: came through JSStream; `direct-write`: did not. */
+interface PendingRequest {
+  readonly kind: 'write' | 'direct-write' | 'shutdown';
+  readonly bytes: number;
+}
+
 let defined: MobileHandleConstructor | undefined;
 
 export function mobileHandleClass(internals: SocketInternals): MobileHandleConstructor {
@@ -58,7 +64,7 @@ export function isMobileHandle(handle: unknown): handle is MobileHandle {
 
 function defineMobileHandle({ JsStream, ownerSymbol, writeResult }: SocketInternals): MobileHandleConstructor {
   return class extends JsStream implements MobileHandle {
-    readonly #abandoned: (() => void) | undefined;
+    #abandoned: (() => void) | undefined;
     #stream: MobileStream | undefined;
     #names: StreamNames | undefined;
     #owner: net.Socket | undefined;
@@ -72,10 +78,8 @@ function defineMobileHandle({ JsStream, ownerSymbol, writeResult }: SocketIntern
     #error: NodeJS.ErrnoException | undefined;
     #flushing = false;
     #userBufferBytes = 0;
-    readonly #writes: Map<object, number> = new Map();
-    /** Those of them that never went through JSStream. */
-    readonly #directWrites: Set<object> = new Set();
-    readonly #shutdowns: Set<object> = new Set();
+    /** Node's requests that are not finished; there are none most of the time, and then no map. */
+    #requests: Map<object, PendingRequest> | undefined;
     #queuedBytes = 0;
     #directBytes = 0;
     #shutDown = false;
@@ -88,6 +92,7 @@ function defineMobileHandle({ JsStream, ownerSymbol, writeResult }: SocketIntern
     attach(stream: MobileStream, names: StreamNames): void {
       this.#stream = stream;
       this.#names = names;
+      this.#abandoned = undefined;
       stream.owner = this;
       if (!this.#referenced) stream.unref();
       if (this.#reading) stream.read();
@@ -186,13 +191,13 @@ function defineMobileHandle({ JsStream, ownerSymbol, writeResult }: SocketIntern
       const stream = this.#stream;
       if (this.#closed) return EBADF;
       if (stream === undefined || this.#shutDown) return EPIPE;
-      this.#addWrite(request, lengthOf(buffers));
+      this.#addRequest(request, { kind: 'write', bytes: lengthOf(buffers) });
       let inCall = true;
       stream.write(buffers, (error) => {
         const status = error ? errnoOf(error, EPIPE) : 0;
         // JSStream must not see the end of a request inside its beginning.
-        if (inCall) process.nextTick(() => this.#finishWrite(request, status));
-        else shielded(() => this.#finishWrite(request, status));
+        if (inCall) process.nextTick(() => this.#finishRequest(request, status));
+        else shielded(() => this.#finishRequest(request, status));
       });
       inCall = false;
       return 0;
@@ -202,12 +207,12 @@ function defineMobileHandle({ JsStream, ownerSymbol, writeResult }: SocketIntern
       const stream = this.#stream;
       if (stream === undefined) return ENOTCONN;
       this.#shutDown = true;
-      this.#shutdowns.add(request);
+      this.#addRequest(request, { kind: 'shutdown', bytes: 0 });
       let inCall = true;
       stream.end((error) => {
         const status = error ? errnoOf(error, EPIPE) : 0;
-        if (inCall) process.nextTick(() => this.#finishShutdown(request, status));
-        else shielded(() => this.#finishShutdown(request, status));
+        if (inCall) process.nextTick(() => this.#finishRequest(request, status));
+        else shielded(() => this.#finishRequest(request, status));
       });
       inCall = false;
       return 0;
@@ -217,27 +222,30 @@ function defineMobileHandle({ JsStream, ownerSymbol, writeResult }: SocketIntern
       return this.#closed;
     }
 
-    #addWrite(request: object, bytes: number): void {
-      this.#writes.set(request, bytes);
-      this.#queuedBytes += bytes;
+    #addRequest(request: object, pending: PendingRequest): void {
+      this.#requests ??= new Map();
+      this.#requests.set(request, pending);
+      this.#queuedBytes += pending.bytes;
     }
 
-    #finishWrite(request: object, status: number): void {
-      const bytes = this.#writes.get(request);
-      if (bytes === undefined) return;
-      this.#writes.delete(request);
-      this.#queuedBytes -= bytes;
-      if (this.#directWrites.delete(request)) (request as WriteRequest).oncomplete?.(status);
+    #finishRequest(request: object, status: number): void {
+      const pending = this.#requests?.get(request);
+      if (pending === undefined) return;
+      this.#requests?.delete(request);
+      this.#queuedBytes -= pending.bytes;
+      if (pending.kind === 'shutdown') this.finishShutdown(request, status);
+      else if (pending.kind === 'direct-write') (request as WriteRequest).oncomplete?.(status);
       else this.finishWrite(request, status);
     }
 
-    #finishShutdown(request: object, status: number): void {
-      if (this.#shutdowns.delete(request)) this.finishShutdown(request, status);
+    #finishRequests(status: number, ...kinds: readonly PendingRequest['kind'][]): void {
+      for (const [request, { kind }] of [...(this.#requests ?? [])]) {
+        if (kinds.includes(kind)) this.#finishRequest(request, status);
+      }
     }
 
     #failWrites(error: Error): void {
-      const status = errnoOf(error, EPIPE);
-      for (const request of [...this.#writes.keys()]) this.#finishWrite(request, status);
+      this.#finishRequests(errnoOf(error, EPIPE), 'write', 'direct-write');
     }
 
     // ---- From node: writes that come from a socket directly, not from TLS or HTTP/2. As with a kernel socket they are
@@ -301,9 +309,8 @@ function defineMobileHandle({ JsStream, ownerSymbol, writeResult }: SocketIntern
       if (status !== undefined) return status;
       const request = given ?? { writeStatus: null };
       const context = new AsyncResource('WRITEWRAP');
-      later = (result) => shielded(() => context.runInAsyncScope(() => this.#finishWrite(request, result)));
-      this.#addWrite(request, bytes);
-      this.#directWrites.add(request);
+      later = (result) => shielded(() => context.runInAsyncScope(() => this.#finishRequest(request, result)));
+      this.#addRequest(request, { kind: 'direct-write', bytes });
       return given === null ? request : 0;
     }
 
@@ -330,8 +337,7 @@ function defineMobileHandle({ JsStream, ownerSymbol, writeResult }: SocketIntern
       leave();
       if (!opened) this.#abandoned?.();
       setImmediate(() => {
-        for (const request of [...this.#writes.keys()]) this.#finishWrite(request, ECANCELED);
-        for (const request of [...this.#shutdowns]) this.#finishShutdown(request, ECANCELED);
+        this.#finishRequests(ECANCELED, 'write', 'direct-write', 'shutdown');
         callback?.();
       });
     }
