@@ -123,7 +123,8 @@ export class StreamSession {
   get delivering(): boolean {
     if (this.#ended) return false;
     const { send, outbox } = this.#stream;
-    if (outbox.resetDue || this.#wasReset) return true;
+    if (outbox.resetDue) return true;
+    if (this.#wasReset) return false; // said once, as TCP does; saying it again is a courtesy
     return send.ended ? !send.endAcknowledged : send.unacknowledged > 0;
   }
   /** Whether nothing written has still to go out, the end included. */

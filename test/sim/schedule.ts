@@ -2,6 +2,7 @@
  * Schedules: what a seed makes happen to two hosts while they talk. A storm of moves, outages, rebindings and weather,
  * then calm.
  */
+import { SUITES, type Suite } from '../../src/l4mob/suite.ts';
 import type { Host } from './network.ts';
 import { SeededRandom } from './seeded-random.ts';
 import type { Plan } from './stream.ts';
@@ -48,7 +49,7 @@ export function storm(seed: number): Storm {
     seed,
     client: { ...client, endsFirst: first || client.endsFirst },
     server: { ...server, endsFirst: !first || server.endsFirst },
-    clientOptions: { limits },
+    clientOptions: { limits, suites: [SUITES[seed % SUITES.length] as Suite] },
     serverOptions: { limits },
     nat: random.chance(0.25),
   };
