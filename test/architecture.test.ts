@@ -140,7 +140,8 @@ describe('the house', () => {
 
   it('has no default exports', () => {
     const wrong = files.filter(({ codeOnly }) => /^\s*export\s+default\b|\bas\s+default\b/m.test(codeOnly));
-    expect(wrong.map(({ path }) => path)).toEqual([]);
+    // Stands in for node:net, which has one.
+    expect(wrong.map(({ path }) => path)).toEqual(['src/net.ts']);
   });
 
   it('has small rooms', () => {

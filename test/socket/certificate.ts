@@ -1,17 +1,17 @@
-/** A self-signed certificate for `localhost`, made by the openssl program once per test file. */
+/** A self-signed certificate for a host name, made by the openssl program once per test file. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-export function certificate(): { key: string; cert: string } {
+export function certificate(name = 'localhost'): { key: string; cert: string } {
   const directory = mkdtempSync(join(tmpdir(), 'mobisock-certificate-'));
   const key = join(directory, 'key.pem');
   const cert = join(directory, 'cert.pem');
   try {
     execFileSync('openssl', [
       ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
-      ...['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert],
+      ...['-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name}`, '-keyout', key, '-out', cert],
     ]);
     return { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') };
   } finally {

@@ -185,7 +185,7 @@ export async function timesOutOnlyWhenIdle() {
 
 export async function timesOutByOption() {
   const server = net.createServer((peer) => peer.resume());
-  const client = net.connect({ port: await listen(server), host: '127.0.0.1', timeout: 100 });
+  const client = net.connect({ port: await listen(server), host: '127.0.0.1', timeout: 500 });
   watch(client, 'client');
   await next(client, 'timeout');
   say('client', 'timeout is', client.timeout);
