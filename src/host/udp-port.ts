@@ -14,6 +14,8 @@ export interface UdpPortOptions {
   readonly address: string;
   /** 0 for any. */
   readonly port: number;
+  /** With `::`: IPv6 only. */
+  readonly ipv6Only?: boolean | undefined;
   onDatagram(bytes: Buffer, from: TransportAddress): void;
   /** The port can't be used (bind failed), or broke later. */
   onError?(error: NodeJS.ErrnoException): void;
@@ -31,8 +33,8 @@ type Lookup = (host: string, options: unknown, callback: (error: null, ip: strin
 /** Literal addresses need no resolver, and a synchronous answer makes node bind synchronously. */
 const literalLookup: Lookup = (host, _options, callback) => callback(null, host, familyOf(host));
 
-export function openUdpPort({ address, port, onDatagram, onError }: UdpPortOptions): UdpPort {
-  const socket = createSocket(familyOf(address));
+export function openUdpPort({ address, port, ipv6Only = false, onDatagram, onError }: UdpPortOptions): UdpPort {
+  const socket = createSocket(familyOf(address), ipv6Only);
   const isIpv6 = familyOf(address) === 6;
   let bound = 0;
   let open = true;
@@ -128,9 +130,9 @@ export function connectUdp({ remote, localAddress, onDatagram, onUnreachable }: 
 /** Until connected, which takes a tick: a retransmission may fall into it, no more. */
 const MAX_WAITING = 4;
 
-function createSocket(family: Family): dgram.Socket {
+function createSocket(family: Family, ipv6Only = false): dgram.Socket {
   const type = family === 6 ? 'udp6' : 'udp4';
-  return dgram.createSocket({ type, lookup: literalLookup as NonNullable<dgram.SocketOptions['lookup']> });
+  return dgram.createSocket({ type, ipv6Only, lookup: literalLookup as NonNullable<dgram.SocketOptions['lookup']> });
 }
 
 function boundPort(socket: dgram.Socket): number {

@@ -26,7 +26,7 @@ import { decodeInit, TRANSPORT } from '../wire/init.ts';
 import { SIGNAL_TYPE, signalTypeOf } from '../wire/signal-header.ts';
 import type { ListenHandle, ListenRequest } from './mobile-stream.ts';
 import type { Peer } from './peer.ts';
-import { SessionPort } from './session-port.ts';
+import { SessionPort, type SessionPortHost } from './session-port.ts';
 import type { SessionWatcher } from './session-watcher.ts';
 import { type DriverHost, StreamDriver } from './stream-driver.ts';
 import { warmUp } from './warm-up.ts';
@@ -64,6 +64,7 @@ interface AcceptedSession {
   readonly association: Association;
   readonly identity: SessionIdentity;
   readonly openNumber: number;
+  readonly sessionPort: SessionPort;
 }
 
 interface Listener {
@@ -76,6 +77,7 @@ export class Acceptor {
   readonly #options: AcceptorOptions;
   readonly #host: AcceptorHost;
   readonly #driverHost: DriverHost;
+  readonly #portHost: SessionPortHost;
   readonly #portPairs: PortPairTable = new PortPairTable();
   readonly #responder: Responder;
   #warm = false;
@@ -105,6 +107,15 @@ export class Acceptor {
       ended: (driver) => this.#ended(driver),
       life: (event) => host.life(event),
     };
+    this.#portHost = {
+      handleInBandInit: (port, bytes, from) => this.#answerInBandInit(port, bytes, from),
+      handleHello: (port, connection, hello, rest) => this.#handleHello(port, connection, hello, rest),
+      handleSignal: (bytes, from) => host.handleUpdate(bytes, from),
+      malformedHello: () => {
+        this.counters.malformedHellos += 1;
+      },
+      unavailable: (port, error) => host.warn(`no session port on ${port.address}: ${error.message}`),
+    };
     const { groups, suites, limits } = options;
     this.#responder = new Responder({
       random: osRandom,
@@ -128,12 +139,13 @@ export class Acceptor {
       const { groups, suites } = this.#options;
       setImmediate(() => warmUp(groups, suites)).unref();
     }
-    const sessionPort = this.#sessionPortFor(request.address);
+    const sessionPort = this.#sessionPortFor(request);
     const listener: Listener = { request, sessionPort, companion: undefined };
     sessionPort.listeners.set(request.port, request);
     listener.companion = openUdpPort({
       address: request.address,
       port: request.port,
+      ipv6Only: request.ipv6Only,
       onDatagram: (bytes, from) => {
         if (signalTypeOf(bytes) !== SIGNAL_TYPE.init) return;
         this.#responder.handleTimeout(monotonicNow());
@@ -150,6 +162,7 @@ export class Acceptor {
         listener.companion?.close();
         this.#listeners.delete(listener);
         if (sessionPort.listeners.get(request.port) === request) sessionPort.listeners.delete(request.port);
+        this.#closeIfIdle(sessionPort);
       },
     };
   }
@@ -175,34 +188,21 @@ export class Acceptor {
     this.#sessionPorts.clear();
   }
 
-  #sessionPortFor(address: string): SessionPort {
-    const existing = this.#sessionPorts.get(address);
+  #sessionPortFor({ address, ipv6Only = false }: ListenRequest): SessionPort {
+    const name = `${address} ${ipv6Only}`;
+    const existing = this.#sessionPorts.get(name);
     if (existing !== undefined) return existing;
-    const [first, last] = this.#options.sessionPorts;
-    const open = (number: number): SessionPort => {
-      const host = {
-        handleInBandInit: (port: SessionPort, bytes: Uint8Array, from: TransportAddress) =>
-          this.#answerInBandInit(port, bytes, from),
-        handleHello: (port: SessionPort, socket: Socket, hello: Buffer, rest: Buffer) =>
-          this.#handleHello(port, socket, hello, rest),
-        handleSignal: (bytes: Uint8Array, from: TransportAddress) => this.#host.handleUpdate(bytes, from),
-        malformedHello: () => {
-          this.counters.malformedHellos += 1;
-        },
-      };
-      const port = new SessionPort(address, number, host, (error) => {
-        const code = (error as NodeJS.ErrnoException).code;
-        if (code === 'EADDRINUSE' && number < last) {
-          const next = open(number + 1);
-          for (const [own, request] of port.listeners) next.listeners.set(own, request);
-          this.#sessionPorts.set(address, next);
-        } else this.#host.warn(`no session port on ${address}: ${error.message}`);
-      });
-      return port;
-    };
-    const port = open(first);
-    this.#sessionPorts.set(address, port);
+    const port = new SessionPort({ address, ipv6Only, ports: this.#options.sessionPorts, host: this.#portHost });
+    this.#sessionPorts.set(name, port);
     return port;
+  }
+
+  /** A port that no listener and no session needs is not left open. */
+  #closeIfIdle(port: SessionPort): void {
+    if (port.listeners.size > 0) return;
+    for (const { sessionPort } of this.#sessions.values()) if (sessionPort === port) return;
+    port.close();
+    for (const [name, known] of this.#sessionPorts) if (known === port) this.#sessionPorts.delete(name);
   }
 
   // ---- L4_INIT -----------------------------------------------------------------------------------------------------
@@ -213,11 +213,10 @@ export class Acceptor {
     via: SessionPort,
     request: ListenRequest,
   ): Uint8Array | undefined {
-    const port = this.#sessionPorts.get(via.address) ?? via;
-    if (port.port === 0) return undefined;
+    if (via.port === 0) return undefined;
     const allowed = request.accepts?.(from.ip) ?? true;
     const service: OfferedService = {
-      sessionPort: port.port,
+      sessionPort: via.port,
       addresses: isLoopback(from.ip) ? [] : this.#host.ownAddresses(request.address),
       ...(allowed ? {} : { refusal: 'policy' as const }),
     };
@@ -327,7 +326,7 @@ export class Acceptor {
     });
     peer.drivers.add(driver);
     this.#portPairs.take(portPair);
-    this.#sessions.set(key, { driver, association, identity, openNumber });
+    this.#sessions.set(key, { driver, association, identity, openNumber, sessionPort: port });
     this.#host.started(driver);
     return driver;
   }
@@ -356,6 +355,7 @@ export class Acceptor {
     if (buried === undefined || !this.#tombstones.delete(key)) return;
     this.#sessions.delete(key);
     this.#portPairs.free(buried.identity.portPair);
+    this.#closeIfIdle(buried.sessionPort);
   }
 
   #freePorts({ responder }: PortPair): number[] {

@@ -23,6 +23,16 @@ export interface SessionPortHost {
   handleHello(port: SessionPort, socket: Socket, hello: Buffer, rest: Buffer): void;
   handleSignal(bytes: Uint8Array, from: TransportAddress): void;
   malformedHello(): void;
+  /** No port of those allowed can be had: no session reaches the listeners. */
+  unavailable(port: SessionPort, error: Error): void;
+}
+
+export interface SessionPortInit {
+  readonly address: string;
+  readonly ipv6Only: boolean;
+  /** First and last to try; 0 for any. */
+  readonly ports: readonly [number, number];
+  readonly host: SessionPortHost;
 }
 
 /** A hello follows the connection at once; slow links and loss included, this is long. */
@@ -42,12 +52,21 @@ export class SessionPort {
   #udp: UdpPort | undefined;
   #port = 0;
 
-  constructor(address: string, port: number, host: SessionPortHost, onError: (error: Error) => void) {
+  constructor({ address, ipv6Only, ports, host }: SessionPortInit) {
+    const [first, last] = ports;
+    let port = first;
     this.address = address;
     this.#host = host;
     this.#server = net.createServer(SUBFLOW_SOCKET_OPTIONS, (socket) => this.#accept(socket));
     this.#server.unref();
-    this.#server.on('error', onError);
+    const listen = (): void => {
+      nativeListen.call(this.#server, { host: address, port, ipv6Only, exclusive: cluster.isWorker });
+    };
+    this.#server.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EADDRINUSE' || port >= last) return host.unavailable(this, error);
+      port += 1;
+      listen();
+    });
     this.#server.on('listening', () => {
       const bound = this.#server.address();
       if (bound === null || typeof bound === 'string') return;
@@ -55,10 +74,11 @@ export class SessionPort {
       this.#udp = openUdpPort({
         address,
         port: bound.port,
+        ipv6Only,
         onDatagram: (bytes, from) => this.#host.handleSignal(bytes, from),
       });
     });
-    nativeListen.call(this.#server, { host: address, port, exclusive: cluster.isWorker });
+    listen();
   }
 
   /** 0 until it listens. */

@@ -477,9 +477,13 @@ export class StreamDriver implements MobileStream {
     this.#endCallbacks = [];
   }
 
-  /** The session keeps the process alive while its owner does, and behind that while it still delivers. */
+  /**
+   * As with a kernel socket, reading keeps the process alive and a socket that neither reads nor writes doesn't; what
+   * was written does until it is delivered, because no kernel would do that for us.
+   */
   #applyReference(): void {
-    const alive = !this.#ended && (!this.#ownerGone || this.session.delivering) && this.#referenced;
+    const reading = this.#wantsData && !this.#endTold && !this.#ownerGone;
+    const alive = !this.#ended && this.#referenced && (reading || this.session.delivering);
     const holder = !alive ? 'none' : this.#subflows.size > 0 ? 'socket' : 'alarm';
     if (holder === this.#holder) return;
     this.#holder = holder;
