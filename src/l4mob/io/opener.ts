@@ -17,7 +17,14 @@ import { StreamSession } from '../stream-session.ts';
 import type { Suite } from '../suite.ts';
 import type { Refuse } from '../wire/hello.ts';
 import { TRANSPORT } from '../wire/init.ts';
-import { type Agreement, type RunningHandshake, runInBandHandshake, runUdpHandshake } from './handshake-runner.ts';
+import { type ContactParticipant, type FirstContact, FirstContacts, type FirstContactsHost } from './first-contact.ts';
+import {
+  type Agreement,
+  type HandshakeHandlers,
+  type RunningHandshake,
+  runInBandHandshake,
+  runUdpHandshake,
+} from './handshake-runner.ts';
 import type { OpenHandlers, OpenRequest, PendingOpen, PlainReason, Verdict } from './mobile-stream.ts';
 import type { Peer } from './peer.ts';
 import type { SessionWatcher } from './session-watcher.ts';
@@ -42,7 +49,7 @@ const SESSION_PORT_ROUND_TRIPS = 5;
 /** A dial for a running session; the ladder in the session repeats it. */
 const REDIAL_MS = 3_000;
 
-export class Opener {
+export class Opener implements FirstContactsHost {
   readonly #options: OpenerOptions;
   readonly #host: OpenerHost;
   readonly #driverHost: DriverHost;
@@ -50,6 +57,7 @@ export class Opener {
   readonly #verdicts: VerdictCache;
   /** Peers by the destination under which the application reaches them. */
   readonly #peers = new Map<string, Peer>();
+  readonly contacts: FirstContacts = new FirstContacts(this);
   readonly #dials = new WeakMap<StreamDriver, Dial>();
   #sessions = 0;
 
@@ -126,11 +134,7 @@ export class Opener {
     return this.#sessions >= this.#options.limits.sessions;
   }
 
-  handshake(
-    request: OpenRequest,
-    onAgreed: (a: Agreement) => void,
-    onFailed: (r: PlainReason) => void,
-  ): RunningHandshake {
+  handshake(request: OpenRequest, handlers: HandshakeHandlers): RunningHandshake {
     const { addresses, port, localAddress, sessionPort } = request;
     const make = (now: number): InitiatorHandshake =>
       new InitiatorHandshake({
@@ -143,9 +147,9 @@ export class Opener {
         portCandidates: this.#portPairs.candidates(now, osRandom, port, MAX_PORT_CANDIDATES),
         isPortFree: (initiator) => this.#portPairs.isFree(monotonicNow(), { initiator, responder: port }),
       });
-    if (sessionPort === undefined) return runUdpHandshake(addresses, port, localAddress, make, { onAgreed, onFailed });
+    if (sessionPort === undefined) return runUdpHandshake(addresses, port, localAddress, make, handlers);
     const candidates = addresses.map((ip) => ({ ip, port: sessionPort }));
-    return runInBandHandshake(candidates, REDIAL_MS, make, { onAgreed, onFailed });
+    return runInBandHandshake(candidates, REDIAL_MS, make, handlers);
   }
 
   freePortPair(responder: number): PortPair | undefined {
@@ -222,23 +226,22 @@ export class Opener {
     this.forget(peer);
     if (code !== 'unknown') return driver.update((session) => session.fail('ECONNREFUSED'));
     // The process behind the port is another one now; nothing was delivered, so it may have it all.
-    this.handshake(
-      request,
-      (agreement) => {
+    this.handshake(request, {
+      onAgreed: (agreement) => {
         agreement.socket?.destroy();
         reopen(this.remember(request, agreement), agreement.portPair);
       },
-      () => driver.update((session) => session.fail('ECONNREFUSED')),
-    );
+      onFailed: () => driver.update((session) => session.fail('ECONNREFUSED')),
+    });
   }
 }
 
-class Opening implements PendingOpen {
+class Opening implements PendingOpen, ContactParticipant {
   readonly #opener: Opener;
   readonly #request: OpenRequest;
   readonly #handlers: OpenHandlers;
   #done = false;
-  #handshake: RunningHandshake | undefined;
+  #contact: FirstContact | undefined;
   #dialing: Dial | undefined;
 
   constructor(opener: Opener, request: OpenRequest, handlers: OpenHandlers) {
@@ -249,7 +252,7 @@ class Opening implements PendingOpen {
 
   cancel(): void {
     this.#done = true;
-    this.#handshake?.goOnUnreferenced();
+    this.#contact?.leave(this);
     this.#dialing?.cancel();
   }
 
@@ -273,27 +276,32 @@ class Opening implements PendingOpen {
   }
 
   #firstContact(): void {
-    this.#handshake = this.#opener.handshake(
-      this.#request,
-      (agreement) => {
-        this.#handshake = undefined;
-        if (this.#done) {
-          this.#opener.rememberAware(this.#request, agreement);
-          return agreement.socket?.destroy();
-        }
-        const peer = this.#opener.remember(this.#request, agreement);
-        this.#handlers.onOffer();
-        if (this.#done) return agreement.socket?.destroy();
-        const { portPair, socket, roundTripMs } = agreement;
-        if (socket !== undefined) return this.#open(peer, portPair, socket, roundTripMs);
-        const timeoutMs = Math.max(SESSION_PORT_MS, SESSION_PORT_ROUND_TRIPS * roundTripMs);
-        this.#dial(peer, portPair, timeoutMs, () => {
-          this.#opener.forget(peer);
-          this.#plain('session-port-unreachable');
-        });
-      },
-      (reason) => this.#plain(reason),
-    );
+    this.#contact = this.#opener.contacts.join(this.#request, this);
+  }
+
+  agreed(peer: Peer, roundTripMs: number, offered: Agreement | undefined): boolean {
+    if (this.#done) return false;
+    this.#handlers.onOffer();
+    if (this.#done) return false;
+    if (offered?.socket !== undefined) {
+      this.#open(peer, offered.portPair, offered.socket, roundTripMs);
+      return true;
+    }
+    const portPair = offered?.portPair ?? this.#opener.freePortPair(this.#request.port);
+    if (portPair === undefined) {
+      this.#plain('limit');
+      return false;
+    }
+    const timeoutMs = Math.max(SESSION_PORT_MS, SESSION_PORT_ROUND_TRIPS * roundTripMs);
+    this.#dial(peer, portPair, timeoutMs, () => {
+      this.#opener.forget(peer);
+      this.#plain('session-port-unreachable');
+    });
+    return true;
+  }
+
+  failed(reason: PlainReason): void {
+    this.#plain(reason);
   }
 
   #dial(peer: Peer, portPair: PortPair, timeoutMs: number, onFailed: () => void): void {
