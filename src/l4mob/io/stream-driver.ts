@@ -64,6 +64,21 @@ const LOST_ERRORS: ReadonlySet<string> = new Set([
   'EADDRNOTAVAIL',
 ]);
 
+let turn = 1;
+let turnEnds = false;
+
+/** A number for this turn of the event loop. */
+function currentTurn(): number {
+  if (!turnEnds) {
+    turnEnds = true;
+    setImmediate(() => {
+      turnEnds = false;
+      turn += 1;
+    });
+  }
+  return turn;
+}
+
 /** Attempts on paths that did not last, in one outage. */
 const MAX_STRANDED = 4;
 
@@ -88,6 +103,7 @@ export class StreamDriver implements MobileStream {
   readonly #onWritten = (): void => this.#releaseEnd();
   #wantsData = false;
   #endTold = false;
+  #dataTurn = 0;
   #ended = false;
   #endError: SessionErrorCode | undefined;
   #closeTold = false;
@@ -158,6 +174,13 @@ export class StreamDriver implements MobileStream {
     this.#leave();
     this.session.reset(monotonicNow());
     this.#schedulePump();
+  }
+
+  /** As `reset()`, but not by the owner, who has to hear of it. */
+  abort(): void {
+    const { owner } = this;
+    this.reset();
+    process.nextTick(() => owner?.onClose(sessionError('ECONNRESET', 'read')));
   }
 
   /** The process exits: what the kernel would do for its sockets. */
@@ -357,11 +380,22 @@ export class StreamDriver implements MobileStream {
       const chunk = session.read(now);
       if (chunk === undefined) break;
       this.#wantsData = owner.onData(chunk);
+      this.#dataTurn = currentTurn();
     }
-    if (session.readEnded && !this.#endTold && !this.#ownerGone) {
+    if (session.readEnded && !this.#endTold && !this.#ownerGone && !this.#waitsForTurn()) {
       this.#endTold = true;
       owner.onEnd();
     }
+  }
+
+  /**
+   * What the owner does about data comes before the end does: as from the kernel, where each read is an event of its
+   * own and everything that follows from it happens first.
+   */
+  #waitsForTurn(): boolean {
+    if (this.#dataTurn !== currentTurn()) return false;
+    setImmediate(() => this.#pump(monotonicNow()));
+    return true;
   }
 
   #handleEvents(): void {
@@ -461,6 +495,7 @@ export class StreamDriver implements MobileStream {
   #tellClose(): void {
     if (!this.#ended || this.#closeTold || this.#ownerGone || this.owner === undefined) return;
     if (this.#endError === undefined && !this.#endTold) return;
+    if (this.#waitsForTurn()) return;
     this.#closeTold = true;
     this.owner.onClose(this.#endError === undefined ? undefined : sessionError(this.#endError, 'read'));
   }
