@@ -131,7 +131,7 @@ export class Endpoint implements MobilityEndpoint {
   }
 
   close(): void {
-    for (const driver of [...this.#drivers]) driver.reset();
+    for (const driver of [...this.#drivers]) driver.abort();
     for (const peer of this.#peers.values()) peer.close();
     this.#acceptor.close();
     this.#signalPort?.close();
