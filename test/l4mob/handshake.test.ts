@@ -416,9 +416,10 @@ describe('floods', () => {
   });
 
   it('push out the association that has opened nothing for longest', () => {
-    const b = responder({ groups: [group('x25519')] });
+    const limits = { ...DEFAULT_ENDPOINT_LIMITS, associations: 100 };
+    const b = responder({ groups: [group('x25519')], limits });
     const ids: Uint8Array[] = [];
-    for (let i = 0; i <= DEFAULT_ENDPOINT_LIMITS.associations; i++) {
+    for (let i = 0; i <= limits.associations; i++) {
       const offer = b.handleInit(i * 10, freshInit(i + 1), source(i), SERVICE);
       if (offer === undefined) throw new Error(`no answer to ${i}`);
       const decoded = decodeOffer(offer).offer;

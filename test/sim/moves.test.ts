@@ -1,6 +1,7 @@
 /** Moves by name: one each that users of mobile sessions have complained about somewhere. */
 import { describe, expect, it } from 'vitest';
 import { ELSEWHERE, eventsOf, expectComplete, LONG_TRANSFER, SERVER_ELSEWHERE, world } from './scenario.ts';
+import { PLAIN_PLAN } from './stream.ts';
 import { CLIENT_IP } from './world.ts';
 
 describe('moves', () => {
@@ -175,5 +176,30 @@ describe('moves', () => {
     if (take !== undefined) w.server.host.acceptHandlers.set(4433, take);
     w.runToEnd();
     expectComplete(w);
+  });
+
+  it('take all sessions between two processes along, each with its own bytes', () => {
+    const w = world({ client: LONG_TRANSFER, server: LONG_TRANSFER });
+    w.untilOpen();
+    for (let i = 0; i < 9; i++) w.client.open({ ...PLAIN_PLAN, ...LONG_TRANSFER });
+    w.time.pass(500);
+    for (const ip of [ELSEWHERE, '192.0.2.201', ELSEWHERE]) {
+      w.client.host.moveTo([ip]);
+      w.time.pass(700);
+    }
+    w.server.host.moveTo([SERVER_ELSEWHERE]);
+    expect(w.runToEnd()).toBe(true);
+    const streams = [...w.client.streams, ...w.server.streams];
+    expect(streams).toHaveLength(20);
+    for (const stream of streams) {
+      expect([stream.name, stream.complete, stream.readBytes, stream.session.moves]).toEqual([
+        stream.name,
+        true,
+        LONG_TRANSFER.bytes,
+        4,
+      ]);
+    }
+    expect(new Set(w.client.streams.map((s) => s.session.portPair.initiator)).size).toBe(10);
+    expect(w.server.responder.counters.offers).toBe(1);
   });
 });

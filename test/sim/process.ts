@@ -170,7 +170,7 @@ export class Client extends Process {
     return first;
   }
 
-  /** Handshake, then a session with this plan. */
+  /** A session with this plan; a handshake before it where there is no association yet. */
   open(plan: Plan): void {
     this.#plan = plan;
     if (this.#association !== undefined) return this.#openSession(this.#association, this.#candidates()[0] ?? 1);
