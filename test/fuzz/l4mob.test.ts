@@ -1,6 +1,6 @@
 /**
  * Every decoder against mutations of the vectors and against noise: a value or a WireError, and nothing else; what
- * decodes encodes to the same bytes again. MOBISOCK_TEST_LONG=1 for a hundred times as many.
+ * decodes encodes to the same bytes again. MOBISOCK_TEST_LONG=1 makes it a hundred times as many.
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
@@ -131,7 +131,7 @@ const TARGETS: readonly (readonly [string, Target])[] = [
 ];
 
 describe.each(TARGETS)('%s', (_, target) => {
-  it('gives a value that encodes to the same bytes, or a WireError', () => {
+  it('gives a value that encodes to the same bytes, or a WireError', { timeout: 600_000 }, () => {
     const random = new SeededRandom(4711);
     let values = 0;
     for (let i = 0; i < ROUNDS; i++) {
@@ -148,7 +148,7 @@ describe.each(TARGETS)('%s', (_, target) => {
   });
 });
 
-it('record readers hand over nothing but what was sealed', () => {
+it('record readers hand over nothing but what was sealed', { timeout: 600_000 }, () => {
   const random = new SeededRandom(12);
   const wholes = SEEDS.map((bytes) => bytes.toString('hex'));
   for (let i = 0; i < ROUNDS / 5; i++) {
