@@ -31,11 +31,13 @@ export const NOTHING_CAME: EndpointCounters = {
   cookiesDemanded: 0,
   refused: 0,
   malformedHellos: 0,
+  unknownHellos: 0,
   forgedHellos: 0,
   staleHellos: 0,
   replayedOpens: 0,
   refusedOpens: 0,
   forgedUpdates: 0,
+  rejectedOffers: 0,
   badRecords: 0,
 };
 

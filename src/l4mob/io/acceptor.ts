@@ -53,6 +53,7 @@ export interface AcceptorOptions {
 /** Hellos and sessions turned away, by reason. */
 export interface AcceptorCounters {
   malformedHellos: number;
+  unknownHellos: number;
   forgedHellos: number;
   staleHellos: number;
   replayedOpens: number;
@@ -88,6 +89,7 @@ export class Acceptor {
   readonly #tombstones = new Set<number>();
   readonly counters: AcceptorCounters = {
     malformedHellos: 0,
+    unknownHellos: 0,
     forgedHellos: 0,
     staleHellos: 0,
     replayedOpens: 0,
@@ -242,7 +244,7 @@ export class Acceptor {
   #handleOpen(port: SessionPort, socket: Socket, open: Authenticated<Open>, rest: Buffer): void {
     const { message, mac } = open;
     const association = this.#responder.association(message.associationId);
-    if (association === undefined) return turnAway(socket, refuseUnknown());
+    if (association === undefined) return this.#turnUnknownAway(socket);
     const identity = association.identify(open);
     if (identity === undefined) {
       this.counters.forgedHellos += 1;
@@ -288,7 +290,7 @@ export class Acceptor {
     const { message } = resume;
     const running = this.#sessions.get(portPairKey(message.portPair));
     if (running === undefined || Buffer.compare(running.association.id, message.associationId) !== 0) {
-      return turnAway(socket, refuseUnknown());
+      return this.#turnUnknownAway(socket);
     }
     if (!isGenuineResume(running.identity.keys, resume)) {
       this.counters.forgedHellos += 1;
@@ -356,6 +358,11 @@ export class Acceptor {
     this.#sessions.delete(key);
     this.#portPairs.free(buried.identity.portPair);
     this.#closeIfIdle(buried.sessionPort);
+  }
+
+  #turnUnknownAway(socket: Socket): void {
+    this.counters.unknownHellos += 1;
+    turnAway(socket, refuseUnknown());
   }
 
   #freePorts({ responder }: PortPair): number[] {

@@ -144,6 +144,7 @@ export class Endpoint implements MobilityEndpoint {
     for (const driver of this.#drivers) badRecords += driver.session.badRecords;
     return {
       ...this.#acceptor.counters,
+      ...this.#opener.counters,
       ...this.#acceptor.responder.counters,
       forgedUpdates: this.#forgedUpdates,
       badRecords,

@@ -27,6 +27,8 @@ export interface Agreement {
 export interface HandshakeHandlers {
   onAgreed(agreement: Agreement): void;
   onFailed(reason: PlainReason): void;
+  /** So many answers were no answers. */
+  onRejected?(count: number): void;
 }
 
 export interface RunningHandshake {
@@ -56,6 +58,7 @@ export function runUdpHandshake(
   };
   for (const ip of asked) {
     const attempt = new UdpAttempt({ ip, port }, localAddress, make, {
+      onRejected: (count) => handlers.onRejected?.(count),
       onAgreed: (agreement) => {
         if (done) return;
         stop();
@@ -116,7 +119,9 @@ class UdpAttempt {
   }
 
   close(): void {
+    if (this.#closed) return;
     this.#closed = true;
+    if (this.#handshake.rejected > 0) this.#handlers.onRejected?.(this.#handshake.rejected);
     this.#alarm.set(undefined);
     this.#udp.close();
   }
@@ -175,6 +180,7 @@ export function runInBandHandshake(
         pump();
       });
       const release = (): void => {
+        if (handshake.rejected > 0) handlers.onRejected?.(handshake.rejected);
         alarm.set(undefined);
         connected.removeAllListeners();
       };

@@ -152,8 +152,10 @@ export interface EndpointCounters {
   readonly cookiesDemanded: number;
   /** L4_INITs refused by policy, by a limit, or for want of a common suite or group. */
   readonly refused: number;
-  /** Connections to a session port that began with neither OPEN, RESUME nor L4_INIT. */
+  /** Connections to a session port that began with neither OPEN, RESUME nor L4_INIT, or ended within one. */
   readonly malformedHellos: number;
+  /** OPENs and RESUMEs of associations and sessions that are not known (any more). */
+  readonly unknownHellos: number;
   /** OPENs and RESUMEs with a wrong MAC. */
   readonly forgedHellos: number;
   /** Genuine ones whose state sequence is not newer than the one held. */
@@ -164,6 +166,8 @@ export interface EndpointCounters {
   readonly refusedOpens: number;
   /** L4_UPDATEs that were malformed, forged, of no known association, or not newer than the last. */
   readonly forgedUpdates: number;
+  /** Answers to our own L4_INITs that were malformed, forged, or of another attempt. */
+  readonly rejectedOffers: number;
   /** Records that failed their check and ended their subflow. */
   readonly badRecords: number;
 }

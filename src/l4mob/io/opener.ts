@@ -49,6 +49,10 @@ const SESSION_PORT_ROUND_TRIPS = 5;
 /** A dial for a running session; the ladder in the session repeats it. */
 const REDIAL_MS = 3_000;
 
+export interface OpenerCounters {
+  rejectedOffers: number;
+}
+
 export class Opener implements FirstContactsHost {
   readonly #options: OpenerOptions;
   readonly #host: OpenerHost;
@@ -60,6 +64,7 @@ export class Opener implements FirstContactsHost {
   readonly contacts: FirstContacts = new FirstContacts(this);
   readonly #dials = new WeakMap<StreamDriver, Dial>();
   #sessions = 0;
+  readonly counters: OpenerCounters = { rejectedOffers: 0 };
 
   constructor(options: OpenerOptions, host: OpenerHost) {
     this.#options = options;
@@ -147,9 +152,16 @@ export class Opener implements FirstContactsHost {
         portCandidates: this.#portPairs.candidates(now, osRandom, port, MAX_PORT_CANDIDATES),
         isPortFree: (initiator) => this.#portPairs.isFree(monotonicNow(), { initiator, responder: port }),
       });
-    if (sessionPort === undefined) return runUdpHandshake(addresses, port, localAddress, make, handlers);
+    const counted: HandshakeHandlers = {
+      onAgreed: (agreement) => handlers.onAgreed(agreement),
+      onFailed: (reason) => handlers.onFailed(reason),
+      onRejected: (count) => {
+        this.counters.rejectedOffers += count;
+      },
+    };
+    if (sessionPort === undefined) return runUdpHandshake(addresses, port, localAddress, make, counted);
     const candidates = addresses.map((ip) => ({ ip, port: sessionPort }));
-    return runInBandHandshake(candidates, REDIAL_MS, make, handlers);
+    return runInBandHandshake(candidates, REDIAL_MS, make, counted);
   }
 
   freePortPair(responder: number): PortPair | undefined {

@@ -114,7 +114,10 @@ export class SessionPort {
     let received: Buffer = Buffer.alloc(0);
     let rounds = 0;
     socket.on('error', () => socket.destroy());
-    socket.on('end', () => socket.destroy());
+    socket.on('end', () => {
+      if (received.length > 0) this.#host.malformedHello();
+      socket.destroy();
+    });
     socket.on('close', release);
     socket.on('data', (chunk: Buffer) => {
       received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
