@@ -12,7 +12,7 @@ import type { MobileStream } from '../l4mob/io/mobile-stream.ts';
 import { shielded } from './application-call.ts';
 import type { Layer } from './layer.ts';
 import { mobileHandleClass } from './mobile-handle.ts';
-import { type ServerInside, type SocketInternals, serverInside } from './node-internals.ts';
+import { type ServerInside, serverInside } from './node-internals.ts';
 
 export type Listen = (this: net.Server, ...args: unknown[]) => net.Server;
 export type Listen2 = (this: net.Server, ...args: unknown[]) => unknown;
@@ -50,9 +50,11 @@ export function listenForSessions(layer: Layer, server: net.Server, ipv6Only: bo
   if (address === undefined || port === undefined || port === 0) return;
   const policy = layer.policy.listener({ address, port });
   if (policy.mobility === 'off') return;
+  const { onconnection } = handle;
+  if (policy.mobility === 'require') turnAwayPlain(handle);
   const endpoint = layer.endpoint();
   const internals = layer.internals();
-  if (endpoint === undefined || internals === undefined) return;
+  if (endpoint === undefined || internals === undefined || onconnection === undefined) return;
   const context = new AsyncResource('MOBISOCKLISTEN');
   const listening = endpoint.listen({
     address,
@@ -60,7 +62,14 @@ export function listenForSessions(layer: Layer, server: net.Server, ipv6Only: bo
     ...(ipv6Only ? { ipv6Only } : {}),
     accepts: (ip) => layer.policy.acceptsFrom(policy, ip),
     onSession: (stream) => {
-      shielded(() => context.runInAsyncScope(accept, undefined, server, handle, internals, stream));
+      shielded(() =>
+        context.runInAsyncScope(() => {
+          if (serverInside(server)._handle !== handle) return stream.reset();
+          const mobile = new (mobileHandleClass(internals))();
+          mobile.attach(stream, namesFor(handle, stream));
+          onconnection.call(handle, 0, mobile);
+        }),
+      );
     },
   });
   const { close } = handle;
@@ -83,15 +92,17 @@ export function listenForSessions(layer: Layer, server: net.Server, ipv6Only: bo
   });
 }
 
-function accept(server: net.Server, listener: ListenerHandle, internals: SocketInternals, stream: MobileStream): void {
-  if (serverInside(server)._handle !== listener || listener.onconnection === undefined) {
-    stream.reset();
-    return;
-  }
-  const Handle = mobileHandleClass(internals);
-  const handle = new Handle();
-  handle.attach(stream, namesFor(listener, stream));
-  listener.onconnection.call(listener, 0, handle);
+/** `require`: who comes without a session is reset, as by a port that nobody serves. */
+function turnAwayPlain(handle: ListenerHandle): void {
+  const { onconnection } = handle;
+  handle.onconnection = (status, client) => {
+    if (status !== 0 || client === undefined) onconnection?.call(handle, status, client);
+    else {
+      const { reset, close } = client as { reset?: () => void; close(): void };
+      if (reset === undefined) close.call(client);
+      else reset.call(client);
+    }
+  };
 }
 
 /** A dual-stack listener knows its IPv4 peers by mapped addresses. */

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import net from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { nativeConnect } from '../../src/host/native.ts';
 import { parsePrefix } from '../../src/socket/policy/prefix.ts';
 import { connectedPair, isMobile, listening, mobileLayer } from './mobile-layer.ts';
 
@@ -55,6 +56,19 @@ describe('A server with sessions', () => {
     expect(peer).toMatchObject({ remoteAddress: '::ffff:127.0.0.1', remoteFamily: 'IPv6' });
     client.destroy();
     peer.destroy();
+  });
+
+  it('resets who comes without a session where its policy requires one', async () => {
+    mobileLayer({ mobility: 'require' });
+    const { server, peer, client } = await connectedPair();
+    server.on('connection', () => expect.fail('a plain connection reached the application'));
+    const plain = new net.Socket();
+    nativeConnect.call(plain, (server.address() as net.AddressInfo).port, '127.0.0.1');
+    const [error] = await once(plain, 'error');
+    expect(error).toMatchObject({ code: 'ECONNRESET' });
+    client.write('still there');
+    expect(String((await once(peer, 'data'))[0])).toBe('still there');
+    client.destroy();
   });
 
   it('takes no sessions from where its policy forbids them', async () => {
