@@ -26,7 +26,7 @@ import {
 import type { PortPairTable } from './port-pairs.ts';
 import type { Suite } from './suite.ts';
 import { decodeInit, HANDSHAKE_NONCE_BYTES, type Init } from './wire/init.ts';
-import { type AcceptedOffer, ASSOCIATION_ID_BYTES, encodeOffer, type Offer, type OfferRefusal } from './wire/offer.ts';
+import { type AcceptedOffer, ASSOCIATION_ID_BYTES, encodeOffer, type OfferRefusal } from './wire/offer.ts';
 
 export interface ResponderInit {
   readonly random: Random;
@@ -58,6 +58,7 @@ export interface ResponderCounters {
   inits: number;
   offers: number;
   malformed: number;
+  askedAgain: number;
   cookiesDemanded: number;
   refused: number;
 }
@@ -73,7 +74,14 @@ export class Responder {
   readonly #perSource = new Map<string, number>();
   #second = 0;
   #handshakesThisSecond = 0;
-  readonly counters: ResponderCounters = { inits: 0, offers: 0, malformed: 0, cookiesDemanded: 0, refused: 0 };
+  readonly counters: ResponderCounters = {
+    inits: 0,
+    offers: 0,
+    malformed: 0,
+    askedAgain: 0,
+    cookiesDemanded: 0,
+    refused: 0,
+  };
 
   constructor(init: ResponderInit) {
     this.#init = init;
@@ -157,7 +165,10 @@ export class Responder {
     if (group === undefined) return this.#refuse(init, 'no-group');
     const suite = this.#init.suites.find((s) => init.suiteIds.includes(s.id));
     if (suite === undefined) return this.#refuse(init, 'no-suite');
-    if (group.id !== init.shareGroupId) return encodeOffer({ status: 'group', attempt, groupId: group.id });
+    if (group.id !== init.shareGroupId) {
+      this.counters.askedAgain += 1;
+      return encodeOffer({ status: 'group', attempt, groupId: group.id });
+    }
     const initiator = init.portCandidates.find((port) =>
       this.#init.portPairs.isFree(now, { initiator: port, responder: init.responderPort }),
     );
@@ -170,12 +181,13 @@ export class Responder {
     return encodeOffer({ status: 'refused', attempt, reason });
   }
 
-  #namePorts(now: Instant, { attempt, responderPort }: Init): Uint8Array {
+  #namePorts(now: Instant, init: Init): Uint8Array {
+    const { attempt, responderPort } = init;
     const { portPairs, random } = this.#init;
     const ports = portPairs.candidates(now, random, responderPort, MAX_PORT_CANDIDATES);
-    const offer: Offer =
-      ports.length > 0 ? { status: 'ports', attempt, ports } : { status: 'refused', attempt, reason: 'limit' };
-    return encodeOffer(offer);
+    if (ports.length === 0) return this.#refuse(init, 'limit');
+    this.counters.askedAgain += 1;
+    return encodeOffer({ status: 'ports', attempt, ports });
   }
 
   #accept(

@@ -28,6 +28,7 @@ export const NOTHING_CAME: EndpointCounters = {
   inits: 0,
   offers: 0,
   malformed: 0,
+  askedAgain: 0,
   cookiesDemanded: 0,
   refused: 0,
   malformedHellos: 0,

@@ -56,7 +56,8 @@ describe.skipIf(missing)('Through a move', () => {
   });
   afterEach(() => lab.close());
 
-  test.each(CASES)('$title goes on', async ({ protocol, env: makeEnv, sessions = 1, result = {}, bare = false }) => {
+  test.each(CASES.map((each) => [each.title, each] as const))('%s goes on', async (_, plan) => {
+    const { protocol, env: makeEnv, sessions = 1, result = {}, bare = false } = plan;
     const env = makeEnv?.() ?? {};
     const server = runMobile(lab.server, 'use.mjs', [protocol, 'serve'], env);
     await server.line(/^listening/);

@@ -148,6 +148,8 @@ export interface EndpointCounters {
   readonly offers: number;
   /** L4_INITs that were no L4_INITs. */
   readonly malformed: number;
+  /** L4_INITs answered by the group or the ports to ask with instead. */
+  readonly askedAgain: number;
   /** L4_INITs answered by a demand to show that their source is theirs. */
   readonly cookiesDemanded: number;
   /** L4_INITs refused by policy, by a limit, or for want of a common suite or group. */

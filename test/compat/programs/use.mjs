@@ -1,7 +1,7 @@
 // One end of a protocol in use:  node use.mjs PROTOCOL serve   |   node use.mjs PROTOCOL HOST
 //
 // A client goes on and on, checks every answer, says "going" when it has begun, and "done" with a summary some time
-// after it was told "finish".
+// after it was told "finish". A server tells its counts for each line that it reads.
 import { createInterface } from 'node:readline';
 
 const [, , protocol, host] = process.argv;
@@ -12,6 +12,11 @@ const ROUNDS = 5;
 if (host === 'serve') {
   await serve(PORT);
   console.log('listening');
+  const { stats, sessions } = await import(process.env.TEST_MOBISOCK);
+  // Any line: what has come so far.
+  for await (const _ of createInterface({ input: process.stdin })) {
+    console.log(`stats ${JSON.stringify({ ...stats(), rss: process.memoryUsage.rss(), sessions: sessions().length })}`);
+  }
 } else {
   let finishing = false;
   const input = createInterface({ input: process.stdin });
