@@ -16,9 +16,10 @@ export interface Scenario {
 }
 
 const THROUGHPUT_BYTES = { warmUp: 500e6, counted: 3e9 };
-const SETUP = { ports: 400, later: 2_000 };
+const SETUP = { ports: 1_400, later: 2_000 };
 const HTTP = { warmUp: 8_000, counted: 40_000 };
-const IDLE = { warmUp: 200, counted: 2_000 };
+// Enough that the growth of the heap itself is spread thin.
+const IDLE = { warmUp: 1_000, counted: 5_000 };
 
 interface SetupFigures {
   readonly first: { readonly connectedMs: number; readonly answeredMs: number };

@@ -26,9 +26,9 @@ async function contacts(list) {
   return all;
 }
 
-const warmUp = ports.slice(0, 200);
+const warmUp = ports.slice(0, 1000);
 await contacts(warmUp);
-const first = await contacts(ports.slice(200));
+const first = await contacts(ports.slice(1000));
 const [port] = ports;
 await contacts(Array(rounds).fill(port));
 const later = await contacts(Array(rounds).fill(port));
