@@ -250,7 +250,7 @@ export class PathKeeper {
   }
 
   migrate(): void {
-    if (this.#isInitiator && !this.#stopped && !this.#dialing.underWay) this.#startDial();
+    if (this.#isInitiator && !this.#stopped) this.#startDial();
   }
 
   reopen(now: Instant, identity: SessionIdentity): void {

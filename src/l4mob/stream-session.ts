@@ -235,7 +235,7 @@ export class StreamSession {
     this.#path.handleNetworkChange(now);
   }
 
-  /** Initiator: go over to a new subflow although the present one works. */
+  /** Initiator: go over to a new subflow although the present one works. A dial under way starts over. */
   migrate(): void {
     this.#path.migrate();
   }

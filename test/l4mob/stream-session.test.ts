@@ -486,6 +486,16 @@ describe('the end', () => {
     expect(bench.session.pollEvent()).toBeUndefined();
   });
 
+  it('an initiator that is told to go over dials at once, also while it dials for older news', () => {
+    const bench = new Bench();
+    bench.say(RECORD_TYPE.openOk);
+    bench.session.migrate();
+    bench.session.migrate();
+    bench.drain();
+    expect(bench.types().filter((type) => type === 'dial')).toHaveLength(2);
+    expect(bench.session.state).toBe('open');
+  });
+
   it('a responder whose peer is silent says so, ever more seldom', () => {
     const bench = new Bench('responder');
     bench.session.write([Buffer.from('x')]);

@@ -15,7 +15,8 @@ describe.skipIf(missing)('the demonstration', () => {
     const tsx = createRequire(import.meta.url).resolve('tsx/cli');
     const demo = spawn(process.execPath, [tsx, join(ROOT, 'examples/demo/main.ts')], {
       cwd: ROOT,
-      env: { ...process.env, NODE_OPTIONS: undefined },
+      // Beside other tests the first contact may take longer than a plain connect is made to wait.
+      env: { ...process.env, NODE_OPTIONS: undefined, MOBISOCK_HEAD_START: '1000' },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let output = '';

@@ -2,6 +2,7 @@
  * How long a stream pauses in a move: from the moment when the kernel has the new network's route, as `ip monitor` saw
  * it, to the first byte that the application gets.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Exchange } from './exchange.ts';
 import type { Host } from './host.ts';
 import type { Program } from './program.ts';
@@ -20,11 +21,13 @@ export class MoveWatch {
     // Local time is what the monitor prints; this way it is UTC.
     const monitor = host.run('ip', ['-ts', 'monitor', 'route'], { env: { TZ: 'UTC' } });
     // A change that the monitor reports shows that it listens.
-    const prove = setInterval(() => void host.namespace.ip(['route replace blackhole 192.0.2.1']), 50);
-    try {
-      await monitor.line(/blackhole 192\.0\.2\.1/);
-    } finally {
-      clearInterval(prove);
+    let listens = false;
+    const proof = monitor.line(/blackhole 192\.0\.2\.1/).then(() => {
+      listens = true;
+    });
+    while (!listens) {
+      await host.namespace.ip(['route add blackhole 192.0.2.1', 'route delete blackhole 192.0.2.1']);
+      await Promise.race([proof, sleep(20)]);
     }
     return new MoveWatch(host, monitor);
   }
