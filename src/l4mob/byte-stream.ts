@@ -13,8 +13,6 @@ import { RECORD_TYPE, type RecordHeader, type RecordType } from './wire/record.t
 
 /** What a session may send before it has heard the peer's window: the least that any session's window is. */
 const INITIAL_CREDIT_BYTES = 256 << 10;
-/** Unacknowledged bytes that are worth a record of their own. */
-const ACK_EVERY_BYTES = 256 << 10;
 
 const NO_PAYLOAD: readonly Uint8Array[] = [];
 
@@ -62,7 +60,7 @@ export class ByteStream {
     if (offset > this.receive.next) throw new ProtocolError(`data at ${offset}, ${this.receive.next} received`);
     const fresh = this.receive.take(offset, payload, payloadBytes);
     this.#bytesReceived += fresh;
-    if (fresh === 0 || this.receive.unacknowledged >= ACK_EVERY_BYTES) this.outbox.ackDue = true;
+    if (fresh === 0 || this.receive.acknowledgementDue) this.outbox.ackDue = true;
     return fresh;
   }
 

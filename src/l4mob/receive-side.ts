@@ -64,6 +64,11 @@ export class ReceiveSide {
     return this.acknowledgement - this.#toldAcknowledgement;
   }
 
+  /** Whether so much has come that an acknowledgement is worth a record of its own: a quarter of the window. */
+  get acknowledgementDue(): boolean {
+    return this.unacknowledged >= this.#window >> 2;
+  }
+
   /** Whether the window has opened so far that the peer should hear of it. */
   get windowUpdateDue(): boolean {
     return !this.#ended && this.#next + this.window - this.#toldEdge >= this.#window >> 1;
