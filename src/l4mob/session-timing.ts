@@ -15,9 +15,11 @@ const CONFIRM_ROUND_TRIPS = 4;
 /** The peer's kernel closed the subflow and no resume came: the process is gone. Within the 3 s of a crash notice. */
 const CLOSED_MEANS_GONE_MS = 2_500;
 /** A reset may come from a NAT that forgot, so an idle peer may be in an outage just now, or know nothing of it yet. */
-const RESET_MEANS_GONE_MS = 30_000;
+export const PATIENT_GONE_MS = 30_000;
 /** But a peer that was heard this shortly before is no idle one: if it lives, liveness brings it back at once. */
 const HEARD_JUST_NOW_MS = 1_000;
+/** A peer that told this shortly before where it is lives, and its kernel ends the subflows that it has left. */
+export const ON_THE_MOVE_MS = 3_000;
 /** Responder: the peer acknowledges nothing for this long, so perhaps its path is dead and it doesn't know. */
 export const PEER_SILENT_MS = 1_000;
 /** Responder: an initiator that has a path is heard this often at least, lost packets allowed for. */
@@ -31,5 +33,5 @@ export function confirmMs({ roundTripMs }: Subflow, afterNews: boolean): number 
 /** How long a responder that last heard its peer `silentMs` ago waits for a resume before it believes it to be gone. */
 export function goneMs(how: 'closed' | 'reset', silentMs: number): number {
   const soon = how === 'closed' || silentMs < HEARD_JUST_NOW_MS;
-  return soon ? CLOSED_MEANS_GONE_MS : RESET_MEANS_GONE_MS;
+  return soon ? CLOSED_MEANS_GONE_MS : PATIENT_GONE_MS;
 }
