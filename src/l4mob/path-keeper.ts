@@ -12,14 +12,7 @@ import { Dialing } from './dialing.ts';
 import { messageMac } from './key-schedule.ts';
 import type { DialFailure, SessionEvent, SessionRole, SubflowEnd } from './session-event.ts';
 import type { SessionIdentity, VerifiedHello } from './session-identity.ts';
-import {
-  confirmMs,
-  goneMs,
-  HEARD_EVERY_MS,
-  ON_THE_MOVE_MS,
-  PATIENT_GONE_MS,
-  PEER_SILENT_MS,
-} from './session-timing.ts';
+import { confirmMs, goneMs, HEARD_EVERY_MS, PATIENT_GONE_MS, PEER_SILENT_MS } from './session-timing.ts';
 import type { Subflow } from './subflow.ts';
 import { SubflowPair } from './subflow-pair.ts';
 import { TAG_BYTES } from './suite.ts';
@@ -52,8 +45,6 @@ export class PathKeeper {
   #opened: boolean;
   #suspendedAt: Instant | undefined;
   #heardAt: Instant;
-  /** Responder: when addresses last changed, here or at the peer. */
-  #newsAt: Instant | undefined;
   #silentMs = PEER_SILENT_MS;
   #moves = 0;
   #parting = false;
@@ -195,8 +186,7 @@ export class PathKeeper {
       if (lost.confirmed) this.#dialing.restartLadder();
       this.#requestDial(now);
     } else if (how !== 'lost') {
-      const onTheMove = this.#newsAt !== undefined && now - this.#newsAt < ON_THE_MOVE_MS;
-      this.#deadlines.set('gone', now + (onTheMove ? PATIENT_GONE_MS : goneMs(how, now - this.#heardAt)));
+      this.#deadlines.set('gone', now + goneMs(how, now - this.#heardAt));
       this.#init.emit({ type: 'peer-silent' });
     }
   }
@@ -251,7 +241,6 @@ export class PathKeeper {
     if (this.#stopped) return;
     if (!this.#isInitiator) {
       // Whoever tells where it is lives, however its subflow ended; and our own change may keep it from us.
-      this.#newsAt = now;
       if (this.#deadlines.get('gone') !== undefined) this.#deadlines.set('gone', now + PATIENT_GONE_MS);
       return;
     }

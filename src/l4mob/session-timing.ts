@@ -18,8 +18,6 @@ const CLOSED_MEANS_GONE_MS = 2_500;
 export const PATIENT_GONE_MS = 30_000;
 /** But a peer that was heard this shortly before is no idle one: if it lives, liveness brings it back at once. */
 const HEARD_JUST_NOW_MS = 1_000;
-/** A peer that told this shortly before where it is lives, and its kernel ends the subflows that it has left. */
-export const ON_THE_MOVE_MS = 3_000;
 /** Responder: the peer acknowledges nothing for this long, so perhaps its path is dead and it doesn't know. */
 export const PEER_SILENT_MS = 1_000;
 /** Responder: an initiator that has a path is heard this often at least, lost packets allowed for. */
