@@ -45,6 +45,7 @@ export class PathKeeper {
   #opened: boolean;
   #suspendedAt: Instant | undefined;
   #heardAt: Instant;
+  #confirmedAt: Instant = 0;
   #silentMs = PEER_SILENT_MS;
   #moves = 0;
   #parting = false;
@@ -149,6 +150,7 @@ export class PathKeeper {
 
   #confirmed(now: Instant, moved: boolean): void {
     this.#subflows.settle();
+    this.#confirmedAt = now;
     this.#dialing.settle();
     this.#deadlines.clear('confirm');
     this.#deadlines.clear('gone');
@@ -186,7 +188,9 @@ export class PathKeeper {
       if (lost.confirmed) this.#dialing.restartLadder();
       this.#requestDial(now);
     } else if (how !== 'lost') {
-      this.#deadlines.set('gone', now + goneMs(how, now - this.#heardAt));
+      // Perhaps the initiator lost patience with a slow path before our answer arrived: then it lives, and dials again.
+      const abandoned = lost.number > 1 && now - this.#confirmedAt < confirmMs(lost, false);
+      this.#deadlines.set('gone', now + (abandoned ? PATIENT_GONE_MS : goneMs(how, now - this.#heardAt)));
       this.#init.emit({ type: 'peer-silent' });
     }
   }

@@ -13,6 +13,7 @@ const KEPT_SEEDS: readonly number[] = [
   7, // both moved at the same instant: only the resolver still knows where they are
   10_304, // news of addresses cut hellos short on a path with a round trip of 800 ms, for ever
   1_993, // the kernel of a host on the move reset the subflow that it had left: taken for a crash
+  147, // an initiator lost patience with a slow path and reset it: taken for a crash
   152, // a keep-alive fell due while a dial was under way
 ];
 /** Dial time-out and the ladder, twice, and the longest hello; both hosts may have moved at once when it calms down. */
