@@ -30,7 +30,7 @@ const OPTION_NAMES = [
 
 export type ConnectOptions = { readonly [K in (typeof OPTION_NAMES)[number]]?: unknown };
 
-/** Undefined where it is node's business alone: a unix socket, arguments that will throw, a chosen local port. */
+/** Undefined where it is node's business alone: a unix socket, or arguments that will throw. */
 export function connectTarget(args: readonly unknown[]): ConnectTarget | undefined {
   const [first, second] = args;
   // Node's own callers pass an array [options, callback], marked with a symbol.
@@ -38,8 +38,7 @@ export function connectTarget(args: readonly unknown[]): ConnectTarget | undefin
   const options = normalized === undefined ? optionsOf(first, second) : normalized[0];
   if (typeof options !== 'object' || options === null) return undefined;
   const { path, port, host, localPort, lookup, localAddress } = options as ConnectOptions;
-  // A port of our own choosing can't be promised to a session whose subflows come and go.
-  if (path || localPort) return undefined;
+  if (path || (localPort && portNumber(localPort) === undefined)) return undefined;
   const number = portNumber(port);
   if (number === undefined) return undefined;
   if (host && typeof host !== 'string') return undefined;

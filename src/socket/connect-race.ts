@@ -129,6 +129,7 @@ export class ConnectRace {
         ...(sessionPort === undefined ? {} : { sessionPort }),
         // undici passes null.
         ...(request.localAddress ? { localAddress: request.localAddress } : {}),
+        ...(request.localPort ? { localPort: request.localPort } : {}),
       },
       {
         onOffer: () => this.#within(() => this.#onOffer()),
@@ -214,14 +215,14 @@ export class ConnectRace {
   /** A fresh handle in place of the one that waited for a session. */
   #toPlain(): void {
     const { socket } = this.#init;
-    const { localAddress, addressType } = this.#request ?? {};
+    const { localAddress, localPort = 0, addressType } = this.#request ?? {};
     const Transport = this.#Transport;
     if (Transport === undefined) return;
     this.#mobile = undefined;
     const transport = new Transport(0);
-    if (localAddress) {
-      if (addressType === 6) transport.bind6(localAddress, 0, 0);
-      else transport.bind(localAddress, 0);
+    if (localAddress || localPort) {
+      if (addressType === 6) transport.bind6(localAddress || '::', localPort, 0);
+      else transport.bind(localAddress || '0.0.0.0', localPort);
     }
     this.#exchange(transport);
     takeReset(socket);

@@ -40,7 +40,10 @@ export interface MobileStream {
    * room, later under back-pressure or in an outage, with an error when the session ends first.
    */
   write(chunks: readonly Uint8Array[], callback: (error?: Error | null) => void): void;
-  /** No more bytes from us; the callback comes when the kernel has everything, the end included. */
+  /**
+   * No more bytes from us; the callback comes when nothing of them would be lost with this process: when the kernel has
+   * the end of a short stream, when the peer has acknowledged that of a long one.
+   */
   end(callback: (error?: Error | null) => void): void;
   /** Asks for more `onData`; cheap and idempotent. Until the first call nothing is delivered. */
   read(): void;
@@ -62,6 +65,7 @@ export interface OpenRequest {
   /** A configured peer's session port: L4_INIT and L4_OFFER go there in-band, and no UDP is needed. */
   readonly sessionPort?: number;
   readonly localAddress?: string;
+  /** The port that the application wants to be known by: the initiator port of the pair, whatever subflows have. */
   readonly localPort?: number;
 }
 

@@ -141,6 +141,11 @@ export class Opener implements FirstContactsHost {
 
   handshake(request: OpenRequest, handlers: HandshakeHandlers): RunningHandshake {
     const { addresses, port, localAddress, sessionPort } = request;
+    const portCandidates = this.#freePorts(request, MAX_PORT_CANDIDATES);
+    if (portCandidates.length === 0) {
+      process.nextTick(() => handlers.onFailed('limit'));
+      return { goOnUnreferenced: () => {} };
+    }
     const make = (now: number): InitiatorHandshake =>
       new InitiatorHandshake({
         random: osRandom,
@@ -149,7 +154,7 @@ export class Opener implements FirstContactsHost {
         responderPort: port,
         groups: this.#options.groups,
         suites: this.#options.suites,
-        portCandidates: this.#portPairs.candidates(now, osRandom, port, MAX_PORT_CANDIDATES),
+        portCandidates,
         isPortFree: (initiator) => this.#portPairs.isFree(monotonicNow(), { initiator, responder: port }),
       });
     const counted: HandshakeHandlers = {
@@ -164,9 +169,16 @@ export class Opener implements FirstContactsHost {
     return runInBandHandshake(candidates, REDIAL_MS, make, counted);
   }
 
-  freePortPair(responder: number): PortPair | undefined {
-    const [initiator] = this.#portPairs.candidates(monotonicNow(), osRandom, responder, 1);
-    return initiator === undefined ? undefined : { initiator, responder };
+  freePortPair(request: OpenRequest): PortPair | undefined {
+    const [initiator] = this.#freePorts(request, 1);
+    return initiator === undefined ? undefined : { initiator, responder: request.port };
+  }
+
+  /** Initiator ports that are free here; no other than the one that the application wants to be known by. */
+  #freePorts({ port: responder, localPort }: OpenRequest, count: number): number[] {
+    const now = monotonicNow();
+    if (localPort === undefined) return this.#portPairs.candidates(now, osRandom, responder, count);
+    return this.#portPairs.isFree(now, { initiator: localPort, responder }) ? [localPort] : [];
   }
 
   newSession(peer: Peer, request: OpenRequest, portPair: PortPair, socket: Socket, roundTripMs: number): StreamDriver {
@@ -230,9 +242,12 @@ export class Opener implements FirstContactsHost {
       });
     };
     if (code === 'port-pair') {
-      const free = ports.find((p) => this.#portPairs.isFree(monotonicNow(), { initiator: p, responder: request.port }));
-      const portPair =
-        free === undefined ? this.freePortPair(request.port) : { initiator: free, responder: request.port };
+      const { localPort } = request;
+      const free = ports.find(
+        (p) =>
+          localPort === undefined && this.#portPairs.isFree(monotonicNow(), { initiator: p, responder: request.port }),
+      );
+      const portPair = free === undefined ? this.freePortPair(request) : { initiator: free, responder: request.port };
       if (portPair !== undefined) return reopen(peer, portPair);
     }
     this.forget(peer);
@@ -279,7 +294,7 @@ class Opening implements PendingOpen, ContactParticipant {
   }
 
   #laterContact(peer: Peer): void {
-    const portPair = this.#opener.freePortPair(this.#request.port);
+    const portPair = this.#opener.freePortPair(this.#request);
     if (portPair === undefined) return void process.nextTick(() => this.#plain('limit'));
     this.#dial(peer, portPair, SESSION_PORT_MS, () => {
       this.#opener.forget(peer);
@@ -299,7 +314,7 @@ class Opening implements PendingOpen, ContactParticipant {
       this.#open(peer, offered.portPair, offered.socket, roundTripMs);
       return true;
     }
-    const portPair = offered?.portPair ?? this.#opener.freePortPair(this.#request.port);
+    const portPair = offered?.portPair ?? this.#opener.freePortPair(this.#request);
     if (portPair === undefined) {
       this.#plain('limit');
       return false;

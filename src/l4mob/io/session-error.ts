@@ -20,3 +20,16 @@ export function sessionError(code: SessionErrorCode | 'EPIPE', syscall: 'read' |
   error.syscall = syscall;
   return error;
 }
+
+const PATH_ERRORS: ReadonlySet<string> = new Set([
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENETDOWN',
+  'EADDRNOTAVAIL',
+]);
+
+/** Whether it says that the path is gone, and nothing about the peer. */
+export function isPathError(error: NodeJS.ErrnoException): boolean {
+  return PATH_ERRORS.has(error.code ?? '');
+}

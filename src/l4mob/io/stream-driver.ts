@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import { canonicalAddress, type TransportAddress } from '../../core/address.ts';
 import type { Instant } from '../../core/time.ts';
 import { Alarm, monotonicNow } from '../../host/clock.ts';
+import { currentTurn } from '../../host/event-loop-turn.ts';
 import type {
   SessionErrorCode,
   SessionEvent,
@@ -25,7 +26,9 @@ import type {
   StreamOwner,
 } from './mobile-stream.ts';
 import type { Peer } from './peer.ts';
-import { sessionError } from './session-error.ts';
+import { type Callback, PendingCalls } from './pending-calls.ts';
+import { isPathError, sessionError } from './session-error.ts';
+import { StrandedSockets } from './stranded-sockets.ts';
 
 /** What the endpoint does for a driver. */
 export interface DriverHost {
@@ -48,39 +51,14 @@ export interface StreamDriverInit {
   readonly host: DriverHost;
 }
 
-type WriteCallback = (error?: Error | null) => void;
-
 interface SubflowSocket {
   readonly id: number;
   readonly socket: Socket;
   readonly path: PathInfo;
 }
 
-const LOST_ERRORS: ReadonlySet<string> = new Set([
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENETDOWN',
-  'EADDRNOTAVAIL',
-]);
-
-let turn = 1;
-let turnEnds = false;
-
-/** A number for this turn of the event loop. */
-function currentTurn(): number {
-  if (!turnEnds) {
-    turnEnds = true;
-    setImmediate(() => {
-      turnEnds = false;
-      turn += 1;
-    });
-  }
-  return turn;
-}
-
-/** Attempts on paths that did not last, in one outage. */
-const MAX_STRANDED = 4;
+/** Unacknowledged bytes at the end of a stream that fit into the first flight of a new connection. */
+const SMALL_END_BYTES = 14 << 10;
 
 export class StreamDriver implements MobileStream {
   readonly id: string;
@@ -95,11 +73,13 @@ export class StreamDriver implements MobileStream {
   readonly #host: DriverHost;
   readonly #alarm: Alarm;
   readonly #subflows = new Map<number, SubflowSocket>();
-  #stranded: Socket[] = [];
+  readonly #stranded: StrandedSockets = new StrandedSockets();
   #lastPath: PathInfo | undefined;
   #lastSubflowId = 0;
-  #writeCallbacks: WriteCallback[] = [];
-  #endCallbacks: WriteCallback[] = [];
+  readonly #writers: PendingCalls = new PendingCalls();
+  readonly #enders: PendingCalls = new PendingCalls();
+  /** Too much is on its way to call it finished before the peer has it. */
+  #endsInBulk = false;
   readonly #onWritten = (): void => this.#releaseEnd();
   #wantsData = false;
   #endTold = false;
@@ -138,20 +118,21 @@ export class StreamDriver implements MobileStream {
     return this.session.moves;
   }
 
-  write(chunks: readonly Uint8Array[], callback: WriteCallback): void {
+  write(chunks: readonly Uint8Array[], callback: Callback): void {
     if (this.#ended) return callback(sessionError(this.#endError ?? 'EPIPE', 'write'));
     const { session } = this;
     session.write(chunks);
     this.#transmit(monotonicNow());
     if (session.state === 'ended') this.#schedulePump();
-    if (session.hasRoom && this.#writeCallbacks.length === 0) callback();
-    else this.#writeCallbacks.push(callback);
+    if (session.hasRoom && !this.#writers.waiting) callback();
+    else this.#writers.add(callback);
     this.#settle();
   }
 
-  end(callback: WriteCallback): void {
-    this.#endCallbacks.push(callback);
+  end(callback: Callback): void {
+    this.#enders.add(callback);
     if (!this.#ended) {
+      this.#endsInBulk = this.session.unacknowledged > SMALL_END_BYTES;
       this.session.end();
       this.#transmit(monotonicNow());
     }
@@ -261,7 +242,7 @@ export class StreamDriver implements MobileStream {
     for (const { id, socket, path } of [...this.#subflows.values()]) {
       if (!lost.has(path.local.ip)) continue;
       this.#drop(id);
-      this.#strand(socket);
+      this.#stranded.add(socket);
       this.session.handleSubflowEnd(now, id, 'lost');
     }
     this.session.handleNetworkChange(now);
@@ -296,7 +277,7 @@ export class StreamDriver implements MobileStream {
     });
     socket.on('end', () => this.#subflowEnded(id, 'closed'));
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      this.#subflowEnded(id, LOST_ERRORS.has(error.code ?? '') ? 'lost' : 'reset');
+      this.#subflowEnded(id, isPathError(error) ? 'lost' : 'reset');
     });
     socket.on('close', () => this.#subflowEnded(id, 'reset'));
     this.#holder = undefined;
@@ -368,7 +349,7 @@ export class StreamDriver implements MobileStream {
 
   #send(socket: Socket | undefined, { subflow: id, bytes }: Transmit): void {
     if (socket === undefined) return;
-    const written = this.#endCallbacks.length > 0 ? this.#onWritten : undefined;
+    const written = this.#enders.waiting ? this.#onWritten : undefined;
     for (const part of bytes) socket.write(part, written);
     if (socket.writableNeedDrain) this.session.setBlocked(id, true);
   }
@@ -419,7 +400,7 @@ export class StreamDriver implements MobileStream {
         this.#life('suspend');
         break;
       case 'moved':
-        this.#closeStranded();
+        this.#stranded.close();
         if (event.wasSuspended) this.#life('resume', { gapMs: event.gapMs });
         this.#life('move', { gapMs: event.gapMs });
         break;
@@ -433,7 +414,7 @@ export class StreamDriver implements MobileStream {
         this.peer.handleWhereabouts(event.whereabouts);
         break;
       case 'ended':
-        this.#closeStranded();
+        this.#stranded.close();
         this.#ended = true;
         this.#endError = event.error;
         this.#life('close', event.error === undefined ? {} : { error: event.error });
@@ -452,43 +433,24 @@ export class StreamDriver implements MobileStream {
       socket.on('end', () => socket.destroy());
       socket.end();
       socket.unref();
-    } else this.#strand(socket);
-  }
-
-  /**
-   * A subflow of a session that goes on elsewhere. Closed now, it might still send a FIN, from which the peer would
-   * conclude that this process is gone; so it stays open in silence until the peer knows better.
-   */
-  #strand(socket: Socket): void {
-    socket.pause();
-    socket.unref();
-    this.#stranded.push(socket);
-    if (this.#stranded.length > MAX_STRANDED) this.#stranded.shift()?.resetAndDestroy();
-  }
-
-  #closeStranded(): void {
-    for (const socket of this.#stranded) socket.destroy();
-    this.#stranded = [];
+    } else this.#stranded.add(socket);
   }
 
   #releaseWriters(): void {
-    if (this.#writeCallbacks.length === 0) return;
-    if (!this.#ended && !this.session.hasRoom) return;
-    const callbacks = this.#writeCallbacks;
-    this.#writeCallbacks = [];
-    const error = this.#ended ? sessionError(this.#endError ?? 'EPIPE', 'write') : null;
-    for (const callback of callbacks) callback(error);
+    if (!this.#writers.waiting || (!this.#ended && !this.session.hasRoom)) return;
+    this.#writers.release(this.#ended ? sessionError(this.#endError ?? 'EPIPE', 'write') : null);
   }
 
-  /** A process may exit when it hears that its stream is finished: by then the kernel has all of it. */
+  /**
+   * A process may exit when it hears that its stream is finished. Then its kernel delivers what it has, but only until
+   * it meets a record from the peer, which nobody reads any more: enough for a little, too early for much.
+   */
   #releaseEnd(): void {
-    if (this.#endCallbacks.length === 0 || !this.session.endSent) return;
+    if (!this.#enders.waiting || !this.session.endSent) return;
+    if (this.#endsInBulk && this.session.delivering) return;
     const { currentSubflow } = this.session;
     const socket = currentSubflow === undefined ? undefined : this.#subflows.get(currentSubflow)?.socket;
-    if (socket !== undefined && socket.writableLength > 0) return;
-    const callbacks = this.#endCallbacks;
-    this.#endCallbacks = [];
-    for (const callback of callbacks) callback();
+    if (socket === undefined || socket.writableLength === 0) this.#enders.release();
   }
 
   /** After an end in order the owner hears of it once it has read everything. */
@@ -508,8 +470,8 @@ export class StreamDriver implements MobileStream {
   #leave(): void {
     this.#ownerGone = true;
     this.owner = undefined;
-    this.#writeCallbacks = [];
-    this.#endCallbacks = [];
+    this.#writers.forget();
+    this.#enders.forget();
   }
 
   /**

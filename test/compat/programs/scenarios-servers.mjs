@@ -158,6 +158,22 @@ if (!isMainThread) {
 }
 
 /** The listener has gone, its process lives on. With sessions the word comes behind 'connect'. */
+export async function isKnownByTheLocalPortThatItChose() {
+  const probe = net.createServer();
+  const localPort = await listen(probe);
+  probe.close();
+  const server = net.createServer((peer) => {
+    say('server', 'the chosen port', peer.remotePort === localPort);
+    peer.end('bye');
+  });
+  const client = net.connect({ port: await listen(server), host: '127.0.0.1', localPort });
+  consume(client, 'client');
+  await next(client, 'connect');
+  say('client', 'the chosen port', client.localPort === localPort);
+  await closed(client);
+  server.close();
+}
+
 export async function connectsToAClosedListener() {
   const server = net.createServer((peer) => peer.end());
   const port = await listen(server);
