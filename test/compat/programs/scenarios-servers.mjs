@@ -106,13 +106,14 @@ export async function acceptsMany() {
 }
 
 export async function servesInAWorker() {
-  const worker = new Worker(new URL(import.meta.url), { workerData: 'serve', stdout: false });
+  const worker = new Worker(new URL(import.meta.url), { workerData: 'serve' });
+  const exit = next(worker, 'exit');
   const port = await next(worker, 'message');
   const client = net.connect(port, '127.0.0.1');
   consume(client, 'client');
   client.end('to the worker');
   await closed(client);
-  await next(worker, 'exit');
+  await exit;
 }
 
 export async function connectsFromAWorker() {
