@@ -41,8 +41,11 @@ export const DEFAULT_ENDPOINT_LIMITS: EndpointLimits = {
 /** One record's payload: large enough to make the MAC's fixed cost vanish, small enough to hold unverified. */
 export const MAX_RECORD_PAYLOAD: number = 64 << 10;
 
-/** A session that has ended answers resumes for this long, so that a lost last record hangs nobody. */
-export const TOMBSTONE_MS = 30_000;
+/**
+ * A session that has ended answers resumes for this long, so that a lost last record hangs nobody: long enough for
+ * outages. Where the peer has closed its side of the last subflow there is nothing left to answer.
+ */
+export const TOMBSTONE_MS: number = 5 * 60_000;
 /** Tombstones kept; the oldest goes first. 4096 x about 1 KB. */
 export const MAX_TOMBSTONES = 4096;
 /** After close(): how long written data is offered to a peer that cannot be reached, as FIN_WAIT2 in the kernel. */

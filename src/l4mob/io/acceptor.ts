@@ -107,6 +107,7 @@ export class Acceptor {
         driver.peer.announce();
       },
       ended: (driver) => this.#ended(driver),
+      parted: (driver) => this.#bury(portPairKey(driver.session.portPair)),
       life: (event) => host.life(event),
     };
     this.#portHost = {

@@ -75,6 +75,7 @@ export class Opener implements FirstContactsHost {
       refused: (driver, refuse) => this.#recover(driver, refuse),
       peerSilent: () => {}, // the initiator dials instead
       ended: (driver) => this.#ended(driver),
+      parted: () => {},
       life: (event) => host.life(event),
     };
   }

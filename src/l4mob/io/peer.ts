@@ -70,6 +70,8 @@ export class Peer {
     const { update } = decoded;
     if (update.answersPacketNumber !== undefined) this.#exchange.answered(update.answersPacketNumber);
     this.#learn(update);
+    // Whoever tells where it is lives: its sessions wait for it longer, also where that is no news.
+    if (update.fromResponder === false) this.#host.peerMoved(this);
     if (update.answerWanted) this.#host.sendSignal(this, this.#encode(false, update.packetNumber), from);
     this.#alarm.set(this.#exchange.pollTimeout());
     return true;

@@ -37,6 +37,8 @@ export interface DriverHost {
   refused(driver: StreamDriver, refuse: Refuse): void;
   peerSilent(driver: StreamDriver): void;
   ended(driver: StreamDriver): void;
+  /** After the end: the peer has closed the last subflow, so it knows all there was to know. */
+  parted(driver: StreamDriver): void;
   life(event: SessionLifeEvent): void;
 }
 
@@ -430,7 +432,10 @@ export class StreamDriver implements MobileStream {
     if (socket === undefined) return;
     if (graceful) {
       socket.resume();
-      socket.on('end', () => socket.destroy());
+      socket.on('end', () => {
+        socket.destroy();
+        this.#host.parted(this);
+      });
       socket.end();
       socket.unref();
     } else this.#stranded.add(socket);
