@@ -34,9 +34,10 @@ export class MoveWatch {
 
   /** Moves, and says when (since 1970, in ms) the first default route of the new network was there. */
   async move(network: string, options: { outageMs?: number; families?: Families } = {}): Promise<number> {
-    const usable = this.#monitor.line(new RegExp(`^\\[(\\S+)\\] default via .* dev ${network}`));
     await this.#host.move(network, options);
-    return Date.parse(`${(await usable)[1]}Z`);
+    // Also where it was printed before: only what this watch has returned is over.
+    const usable = await this.#monitor.line(new RegExp(`^\\[(\\S+)\\] default via .* dev ${network}`));
+    return Date.parse(`${usable[1]}Z`);
   }
 }
 
