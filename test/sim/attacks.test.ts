@@ -1,6 +1,7 @@
 /** What an attacker can do who sees every packet and sends any, but has no key: nothing that lasts. */
 import { describe, expect, it } from 'vitest';
 import { refuseUnknown } from '../../src/l4mob/association.ts';
+import { TOMBSTONE_MS } from '../../src/l4mob/limits.ts';
 import { encodeRefuse, HELLO_TYPE } from '../../src/l4mob/wire/hello.ts';
 import { SIGNAL_TYPE, signalTypeOf } from '../../src/l4mob/wire/signal-header.ts';
 import { decodeUpdate, encodeUpdate } from '../../src/l4mob/wire/update.ts';
@@ -72,7 +73,7 @@ describe('on TCP', () => {
     expect(reply[0]).toBe(HELLO_TYPE.refuse);
     expect(tap.world.server.counters.stale).toBe(1);
     expectUnharmed(tap);
-    tap.world.time.pass(40_000);
+    tap.world.time.pass(TOMBSTONE_MS + 10_000);
     inject(tap, open);
     expect(tap.world.server.counters.replayed).toBe(1);
     expect(tap.world.server.streams).toHaveLength(1);
