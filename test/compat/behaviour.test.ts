@@ -97,16 +97,21 @@ function countOpened(events: string): number {
 function trace(scenario: string, nodeFlags: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Trace> {
   return new Promise((resolve) => {
     const options = { env: { ...process.env, NODE_OPTIONS: undefined, ...env }, timeout: 20_000 };
-    execFile(process.execPath, [...nodeFlags, PROGRAM, scenario], options, (error, stdout, stderr) => {
-      const sides: Record<string, string[]> = {};
-      for (const line of stdout.trimEnd().split('\n')) {
-        const [side = '', ...what] = line.split(': ');
-        sides[side] ??= [];
-        sides[side].push(what.join(': '));
-      }
-      if (stderr !== '') sides.stderr = stderr.split('\n');
-      if (error?.killed === true) sides.killed = [String(error.signal)];
-      resolve(sides);
-    });
+    execFile(
+      process.env.MOBISOCK_TEST_NODE ?? process.execPath,
+      [...nodeFlags, PROGRAM, scenario],
+      options,
+      (error, stdout, stderr) => {
+        const sides: Record<string, string[]> = {};
+        for (const line of stdout.trimEnd().split('\n')) {
+          const [side = '', ...what] = line.split(': ');
+          sides[side] ??= [];
+          sides[side].push(what.join(': '));
+        }
+        if (stderr !== '') sides.stderr = stderr.split('\n');
+        if (error?.killed === true) sides.killed = [String(error.signal)];
+        resolve(sides);
+      },
+    );
   });
 }

@@ -81,15 +81,20 @@ function run(nodeFlags: readonly string[], mode: string, more: NodeJS.ProcessEnv
     ...more,
   };
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, [...nodeFlags, PROGRAM, mode], { env, timeout: 20_000 }, (error, stdout, stderr) => {
-      if (error !== null) reject(new Error(`${error.message}\n${stdout}\n${stderr}`));
-      else
-        resolve(
-          stdout
-            .trimEnd()
-            .split('\n')
-            .map((line) => JSON.parse(line) as unknown),
-        );
-    });
+    execFile(
+      process.env.MOBISOCK_TEST_NODE ?? process.execPath,
+      [...nodeFlags, PROGRAM, mode],
+      { env, timeout: 20_000 },
+      (error, stdout, stderr) => {
+        if (error !== null) reject(new Error(`${error.message}\n${stdout}\n${stderr}`));
+        else
+          resolve(
+            stdout
+              .trimEnd()
+              .split('\n')
+              .map((line) => JSON.parse(line) as unknown),
+          );
+      },
+    );
   });
 }

@@ -28,10 +28,7 @@ const CASES: readonly Case[] = [
   {
     protocol: 'https',
     title: 'https, which still refuses a certificate for another name,',
-    env: () => {
-      const { key, cert } = certificate(NAME);
-      return { TEST_NAME: NAME, TEST_KEY: key, TEST_CERTIFICATE: cert };
-    },
+    env: tlsEnvironment,
     sessions: 2,
     result: { wrong: 'ERR_TLS_CERT_ALTNAME_INVALID' },
   },
@@ -40,6 +37,14 @@ const CASES: readonly Case[] = [
   { protocol: 'undici', title: "undici's Agent", env: () => ({ TEST_PIPELINING: '1' }) },
   { protocol: 'undici', title: "undici's Agent with pipelining", env: () => ({ TEST_PIPELINING: '4' }) },
   { protocol: 'mobile-agent', title: 'the MobileAgent, without the preload,', bare: true },
+  {
+    protocol: 'mobile-agent-tls',
+    title: 'the MobileAgent over TLS',
+    bare: true,
+    env: tlsEnvironment,
+    sessions: 2,
+    result: { wrong: 'ERR_TLS_CERT_ALTNAME_INVALID' },
+  },
   { protocol: 'ws', title: 'a websocket', result: { code: 1005 } },
   {
     protocol: 'redis',
@@ -48,6 +53,11 @@ const CASES: readonly Case[] = [
     result: { reconnections: 0 },
   },
 ];
+
+function tlsEnvironment(): Record<string, string> {
+  const { key, cert } = certificate(NAME);
+  return { TEST_NAME: NAME, TEST_KEY: key, TEST_CERTIFICATE: cert };
+}
 
 describe.skipIf(missing)('Through a move', () => {
   let lab: Lab;

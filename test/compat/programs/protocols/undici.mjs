@@ -8,7 +8,7 @@ const pipelining = Number(process.env.TEST_PIPELINING ?? 1);
 
 export const use = (host, port, another) => useWith(new Agent({ connections: 1, pipelining }), host, port, another);
 
-export async function useWith(dispatcher, host, port, another) {
+export async function useWith(dispatcher, host, port, another, scheme = 'http') {
   let connections = 0;
   dispatcher.on('connect', () => {
     connections += 1;
@@ -18,7 +18,7 @@ export async function useWith(dispatcher, host, port, another) {
     await Promise.all(
       Array.from({ length: 4 }, async (_, i) => {
         // Only a request that may be repeated is pipelined.
-        const { body } = await request(`http://${host}:${port}/${round}/${i}`, { dispatcher });
+        const { body } = await request(`${scheme}://${host}:${port}/${round}/${i}`, { dispatcher });
         check(await body.text(), `/${round}/${i} `, 'answer');
       }),
     );
