@@ -17,7 +17,7 @@ describe.skipIf(missing)('moves', () => {
   test.each([2, 5])(
     'lose nothing where the network loses %i %% of the packets, both ways',
     { timeout: 60_000 },
-    async (percent) => {
+    async ({ percent }) => {
       await lab.conditions.lose(percent * 10);
       const { client, server } = await startPair(lab);
       const watch = await MoveWatch.start(lab.client);
