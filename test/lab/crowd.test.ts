@@ -14,8 +14,8 @@ describe.skipIf(missing)('moves', () => {
   });
   afterEach(() => lab.close());
 
-  test.each([2, 5])(
-    'lose nothing where the network loses %i %% of the packets, both ways',
+  test.each([{ percent: 2 }, { percent: 5 }])(
+    'lose nothing where the network loses $percent % of the packets, both ways',
     { timeout: 60_000 },
     async ({ percent }) => {
       await lab.conditions.lose(percent * 10);
