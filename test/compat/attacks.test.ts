@@ -128,6 +128,32 @@ describe.skipIf(missing)('An attacker', () => {
     await expectUndisturbed();
   });
 
+  test('who is faster with a genuine L4_UPDATE than its sender learns nothing more, and moves nothing', async () => {
+    const hidden = await lab.conditions.blackhole({ from: 'lte', protocol: 'udp' });
+    await lab.client.move('lte', { families: 'ipv4' });
+    await sessionEvent(client, 'move');
+    const lte = lab.client.address('lte');
+    let update: Captured | undefined;
+    while (update === undefined) {
+      const updates = await sent({ destinationPort: SESSION_PORT, protocol: 'udp', source: lte });
+      update = updates.find(({ payload }) => isUpdate(payload));
+    }
+    const moves = sessionEvents(server, 'move').length;
+    const before = await counts();
+    await attacker.udp(SESSION_PORT, [update.payload, update.payload]);
+    // The first of the two counts as genuine, for that is what it is.
+    await until(({ forgedUpdates }) => forgedUpdates === before.forgedUpdates + 1);
+    await hidden.remove();
+    await lab.client.move('wifi', { families: 'ipv4' });
+    await sessionEvent(client, 'move');
+    const { sentBytes, receivedBytes } = await attacker.counts();
+    expect(receivedBytes).toBeLessThanOrEqual(sentBytes);
+    await expectUndisturbed();
+    const attackersAddress = lab.host('attacker').address('cafe');
+    const movedTo = sessionEvents(server, 'move').slice(moves);
+    expect(movedTo.map(({ remote }) => remote.ip)).not.toContain(attackersAddress);
+  });
+
   test('who floods a server with L4_INITs is asked for cookies, gets no more than was sent, and keeps nobody out', async () => {
     const [init] = (await sent({ destinationPort: PORT, protocol: 'udp' })).map(({ payload }) => payload);
     if (init === undefined) throw new Error('no L4_INIT');

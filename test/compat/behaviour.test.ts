@@ -52,7 +52,7 @@ const SCENARIOS: readonly (readonly [scenario: string, ends: number])[] = [
   ['exitsAtOnce', 2],
   ['exitsWhenUnreferenced', 2],
   ['staysWhileReferenced', 2],
-  ['exitsWhenUnreferencedBeforeConnected', 1],
+  ['exitsWhenUnreferencedBeforeConnected', 0],
   ['closesBehindItsConnections', 4],
   ['dropsBeyondItsLimit', 6],
   ['pausesOnConnect', 4],

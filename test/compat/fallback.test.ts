@@ -41,6 +41,23 @@ describe.skipIf(missing)('Without mobility at one end', () => {
   });
 });
 
+describe.skipIf(missing)('A listener that requires mobility', () => {
+  let lab: Lab;
+  beforeEach(async () => {
+    lab = await createLab();
+  });
+  afterEach(() => lab.close());
+
+  test('takes sessions and turns plain connections away', async () => {
+    const server = runMobile(lab.server, 'answer.mjs', [`:::${PORT}`], { MOBISOCK_MOBILITY: 'require' });
+    await server.line(/^listening/);
+    expect(await ask(lab, runPlain(lab.client, 'contact.mjs'))).toMatch(/^error (ECONNRESET|EPIPE) /);
+    const mobile = runMobile(lab.client, 'contact.mjs', [], { MOBISOCK_MOBILITY: 'require' });
+    expect(await ask(lab, mobile)).toBe(`answer "answer to question over ${PORT}"`);
+    expect(server.stdout.match(/^request/gm)).toHaveLength(1);
+  });
+});
+
 describe.skipIf(missing)('Between two ends that could, a network', () => {
   let lab: Lab;
   beforeEach(async () => {
