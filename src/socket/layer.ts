@@ -62,6 +62,6 @@ export class Layer {
     if (this.#failed) return;
     this.#failed = true;
     debug('no mobility: %s', why);
-    process.emitWarning(`no mobility in this process: ${why}`, { type: 'MobisockWarning', code: 'MOBISOCK_PLAIN' });
+    process.emitWarning(`no mobility in this process: ${why}`, { type: 'MobisockWarning', code: 'ERR_MOBISOCK_PLAIN' });
   }
 }

@@ -61,7 +61,7 @@ describe('The installation', () => {
     const warned = once(process, 'warning');
     const { client } = await connectedPair();
     expect(isMobile(client)).toBe(false);
-    expect((await warned)[0]).toMatchObject({ name: 'MobisockWarning', code: 'MOBISOCK_PLAIN' });
+    expect((await warned)[0]).toMatchObject({ name: 'MobisockWarning', code: 'ERR_MOBISOCK_PLAIN' });
     installation.uninstall();
   });
 

@@ -24,11 +24,12 @@ import type { Suite } from '../suite.ts';
 import { type Authenticated, decodeOpen, decodeResume, HELLO_TYPE, type Open, type RefuseCode } from '../wire/hello.ts';
 import { decodeInit, TRANSPORT } from '../wire/init.ts';
 import { SIGNAL_TYPE, signalTypeOf } from '../wire/signal-header.ts';
+import type { DriverHost } from './driver-host.ts';
 import type { ListenHandle, ListenRequest } from './mobile-stream.ts';
 import type { Peer } from './peer.ts';
 import { SessionPort, type SessionPortHost } from './session-port.ts';
 import type { SessionWatcher } from './session-watcher.ts';
-import { type DriverHost, StreamDriver } from './stream-driver.ts';
+import { StreamDriver } from './stream-driver.ts';
 import { warmUp } from './warm-up.ts';
 
 export interface AcceptorHost extends SessionWatcher {

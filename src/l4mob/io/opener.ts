@@ -17,6 +17,7 @@ import { StreamSession } from '../stream-session.ts';
 import type { Suite } from '../suite.ts';
 import type { Refuse } from '../wire/hello.ts';
 import { TRANSPORT } from '../wire/init.ts';
+import type { DriverHost } from './driver-host.ts';
 import { type ContactParticipant, type FirstContact, FirstContacts, type FirstContactsHost } from './first-contact.ts';
 import {
   type Agreement,
@@ -28,7 +29,7 @@ import {
 import type { OpenHandlers, OpenRequest, PendingOpen, PlainReason, Verdict } from './mobile-stream.ts';
 import type { Peer } from './peer.ts';
 import type { SessionWatcher } from './session-watcher.ts';
-import { type DriverHost, StreamDriver } from './stream-driver.ts';
+import { StreamDriver } from './stream-driver.ts';
 import { VerdictCache } from './verdict-cache.ts';
 
 export interface OpenerHost extends SessionWatcher {

@@ -15,13 +15,12 @@ import type {
   Transmit,
   VerifiedHello,
 } from '../stream-session.ts';
-import type { Refuse } from '../wire/hello.ts';
+import type { DriverHost } from './driver-host.ts';
 import type {
   MobileStream,
   OpenRequest,
   PathInfo,
   SessionInfo,
-  SessionLifeEvent,
   SessionLifeEventName,
   StreamOwner,
 } from './mobile-stream.ts';
@@ -29,18 +28,6 @@ import type { Peer } from './peer.ts';
 import { type Callback, PendingCalls } from './pending-calls.ts';
 import { isPathError, sessionError } from './session-error.ts';
 import { StrandedSockets } from './stranded-sockets.ts';
-
-/** What the endpoint does for a driver. */
-export interface DriverHost {
-  /** Initiator: connect to the peer, then `attachDialed` or `dialFailed`. A dial under way is replaced. */
-  dial(driver: StreamDriver): void;
-  refused(driver: StreamDriver, refuse: Refuse): void;
-  peerSilent(driver: StreamDriver): void;
-  ended(driver: StreamDriver): void;
-  /** After the end: the peer has closed the last subflow, so it knows all there was to know. */
-  parted(driver: StreamDriver): void;
-  life(event: SessionLifeEvent): void;
-}
 
 export interface StreamDriverInit {
   readonly id: string;
