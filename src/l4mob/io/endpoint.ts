@@ -35,6 +35,7 @@ import type {
 } from './mobile-stream.ts';
 import { Opener } from './opener.ts';
 import { Peer, type PeerHost } from './peer.ts';
+import { sessionInfo } from './session-info.ts';
 import type { SessionWatcher } from './session-watcher.ts';
 import type { StreamDriver } from './stream-driver.ts';
 
@@ -123,7 +124,7 @@ export class Endpoint implements MobilityEndpoint {
   }
 
   sessions(): SessionInfo[] {
-    return [...this.#drivers].map((driver) => driver.info);
+    return [...this.#drivers].map(sessionInfo);
   }
 
   yieldUdpPort(port: number): void {

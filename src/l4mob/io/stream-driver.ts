@@ -16,14 +16,7 @@ import type {
   VerifiedHello,
 } from '../stream-session.ts';
 import type { DriverHost } from './driver-host.ts';
-import type {
-  MobileStream,
-  OpenRequest,
-  PathInfo,
-  SessionInfo,
-  SessionLifeEventName,
-  StreamOwner,
-} from './mobile-stream.ts';
+import type { MobileStream, OpenRequest, PathInfo, SessionLifeEventName, StreamOwner } from './mobile-stream.ts';
 import type { Peer } from './peer.ts';
 import { type Callback, PendingCalls } from './pending-calls.ts';
 import { isPathError, sessionError } from './session-error.ts';
@@ -173,24 +166,6 @@ export class StreamDriver implements MobileStream {
 
   // ---- the endpoint's side -----------------------------------------------------------------------------------------
 
-  get info(): SessionInfo {
-    const { session } = this;
-    const { state } = session;
-    return {
-      id: this.id,
-      role: session.role,
-      state: state === 'ended' ? 'closing' : state,
-      local: this.local,
-      remote: this.remote,
-      path: this.path,
-      suite: session.suite.name,
-      moves: session.moves,
-      bytesSent: session.bytesSent,
-      bytesReceived: session.bytesReceived,
-      unacknowledged: session.unacknowledged,
-    };
-  }
-
   attachDialed(socket: Socket, roundTripMs: number): void {
     const now = monotonicNow();
     const id = this.#adopt(socket);
@@ -336,6 +311,11 @@ export class StreamDriver implements MobileStream {
     if (corked) socket?.uncork();
   }
 
+  get #currentSocket(): Socket | undefined {
+    const { currentSubflow } = this.session;
+    return currentSubflow === undefined ? undefined : this.#subflows.get(currentSubflow)?.socket;
+  }
+
   #send(socket: Socket | undefined, { subflow: id, bytes }: Transmit): void {
     if (socket === undefined) return;
     const written = this.#enders.waiting ? this.#onWritten : undefined;
@@ -440,8 +420,7 @@ export class StreamDriver implements MobileStream {
   #releaseEnd(): void {
     if (!this.#enders.waiting || !this.session.endSent) return;
     if (this.#endsInBulk && this.session.delivering) return;
-    const { currentSubflow } = this.session;
-    const socket = currentSubflow === undefined ? undefined : this.#subflows.get(currentSubflow)?.socket;
+    const socket = this.#currentSocket;
     if (socket === undefined || socket.writableLength === 0) this.#enders.release();
   }
 

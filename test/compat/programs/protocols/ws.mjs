@@ -29,7 +29,10 @@ export async function use(host, port, another) {
       } catch (error) {
         reject(error);
       }
-      if (received % 10 === 0 && sending.hasRef() && !another()) clearInterval(sending), sending.unref();
+      if (received % 10 === 0 && sending.hasRef() && !another()) {
+        clearInterval(sending);
+        sending.unref();
+      }
       if (!sending.hasRef() && received === sent) resolve();
     });
   });
