@@ -89,12 +89,21 @@ export class Association {
       suiteId: this.suite.id,
     };
     const key = this.#keys.helloFromInitiator;
-    const named = encodeOpen({ ...open, stateSequence: 0, window: 0 }, () => NO_MAC);
+    let keys: SessionKeys | undefined;
+    const derive = (): SessionKeys =>
+      this.#sessionKeys(
+        encodeOpen({ ...open, stateSequence: 0, window: 0 }, () => NO_MAC),
+        this.suite,
+      );
     return {
       associationId: this.id,
       portPair,
       suite: this.suite,
-      keys: this.#sessionKeys(named, this.suite),
+      // Derived with the first record: the application hears of its connection sooner.
+      get keys() {
+        keys ??= derive();
+        return keys;
+      },
       encodeOpen: (stateSequence, window) =>
         encodeOpen({ ...open, stateSequence, window }, (covered) => messageMac(key, covered)),
       refuseKey: this.#keys.helloFromResponder,

@@ -61,6 +61,7 @@ export class Endpoint implements MobilityEndpoint {
   readonly #drivers = new Set<StreamDriver>();
   /** By association id. */
   readonly #peers = new Map<string, Peer>();
+  readonly #idlePeers = new WeakMap<Association, Peer>();
   #watch: AddressWatch | undefined;
   /** Rises with each change of our addresses. */
   #stateSequence = 1;
@@ -162,7 +163,7 @@ export class Endpoint implements MobilityEndpoint {
     const path = driver.path ?? { local: driver.local, remote: driver.remote };
     const { role } = driver.session;
     this.#options.onLife?.({ name: 'open', session: driver.id, role, ...path });
-    if (role === 'initiator' && peer.drivers.size === 1) this.#makeKnown(peer);
+    if (role === 'initiator' && peer.toldSequence !== this.#stateSequence) this.#introduce(peer);
   }
 
   #ended(driver: StreamDriver): void {
@@ -174,8 +175,11 @@ export class Endpoint implements MobilityEndpoint {
   // ---- peers ---------------------------------------------------------------------------------------------------------
 
   #peer(association: Association, contactIp: string | undefined, viaPort: number, bound = '::'): Peer {
-    const known = this.#peers.get(association.idText);
-    if (known !== undefined) return known;
+    const known = this.#peers.get(association.idText) ?? this.#idlePeers.get(association);
+    if (known !== undefined) {
+      this.#peers.set(association.idText, known);
+      return known;
+    }
     const host: PeerHost = {
       whereabouts: () => this.#whereabouts(association, viaPort, bound),
       sendSignal: (_, bytes, to) => this.#sendSignal(association, viaPort, bytes, to),
@@ -195,11 +199,12 @@ export class Endpoint implements MobilityEndpoint {
     return peer;
   }
 
-  /** Unless it has sessions. What a responder's peer knows beside its association is learnt again. */
+  /** Unless it has sessions. What it knows is kept for as long as its association is. */
   #forgetPeer(peer: Peer): void {
     if (peer.drivers.size > 0) return;
     peer.close();
     this.#peers.delete(peer.association.idText);
+    this.#idlePeers.set(peer.association, peer);
   }
 
   #whereabouts(association: Association, viaPort: number, bound: string): Whereabouts {
@@ -212,8 +217,18 @@ export class Endpoint implements MobilityEndpoint {
     else this.#openSignalPort().send(bytes, to);
   }
 
+  /** Behind the application's first bytes, which are in more of a hurry. */
+  #introduce(peer: Peer): void {
+    peer.toldSequence = this.#stateSequence;
+    setImmediate(() => {
+      if (peer.drivers.size > 0) this.#makeKnown(peer);
+      else peer.toldSequence = 0;
+    });
+  }
+
   /** In-band and by UDP, so that the peer finds us both behind a NAT and without one. */
   #makeKnown(peer: Peer): void {
+    peer.toldSequence = this.#stateSequence;
     this.#openSignalPort();
     const whereabouts = encodeWhereabouts(this.#whereabouts(peer.association, peer.viaPort, '::'));
     for (const driver of peer.drivers) {

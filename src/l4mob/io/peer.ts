@@ -29,6 +29,8 @@ export class Peer {
   /** Where it was first reached: always worth a try. Empty for peers that reached us. */
   readonly contactIp: string | undefined;
   readonly drivers: Set<StreamDriver> = new Set();
+  /** The state sequence number of ours that it was last told of; 0 for none. */
+  toldSequence = 0;
   /** Responder: the session port that the peer uses, whose UDP side answers it. */
   readonly viaPort: number;
   readonly #host: PeerHost;

@@ -57,6 +57,7 @@ export class StreamDriver implements MobileStream {
   readonly #subflows = new Map<number, SubflowSocket>();
   readonly #stranded: StrandedSockets = new StrandedSockets();
   #lastPath: PathInfo | undefined;
+  #beginning: (() => void) | undefined;
   #lastSubflowId = 0;
   readonly #writers: PendingCalls = new PendingCalls();
   readonly #enders: PendingCalls = new PendingCalls();
@@ -92,6 +93,7 @@ export class StreamDriver implements MobileStream {
   // ---- MobileStream ------------------------------------------------------------------------------------------------
 
   get path(): PathInfo | undefined {
+    if (this.#beginning !== undefined) return this.#lastPath;
     const { currentSubflow } = this.session;
     return currentSubflow === undefined ? undefined : this.#subflows.get(currentSubflow)?.path;
   }
@@ -175,8 +177,15 @@ export class StreamDriver implements MobileStream {
 
   /** The first subflow: OPEN waits a moment for what the application writes when it is connected, and takes it along. */
   begin(socket: Socket, roundTripMs: number): void {
-    this.session.attachDialed(monotonicNow(), this.#adopt(socket), roundTripMs);
+    const id = this.#adopt(socket);
+    this.#beginning = () => this.session.attachDialed(monotonicNow(), id, roundTripMs);
     this.#schedulePump();
+  }
+
+  #begin(): void {
+    const begin = this.#beginning;
+    this.#beginning = undefined;
+    begin?.();
   }
 
   /** `rest`: bytes that came behind the hello. Returns false for an old hello; then the socket is left alone. */
@@ -202,6 +211,7 @@ export class StreamDriver implements MobileStream {
 
   /** The local addresses in `lost` are gone; something else may have changed too. */
   networkChanged(lost: ReadonlySet<string>): void {
+    this.#begin();
     const now = monotonicNow();
     for (const { id, socket, path } of [...this.#subflows.values()]) {
       if (!lost.has(path.local.ip)) continue;
@@ -229,6 +239,7 @@ export class StreamDriver implements MobileStream {
       local: { ip: canonicalAddress(socket.localAddress ?? '') ?? '', port: socket.localPort ?? 0 },
       remote: { ip: canonicalAddress(socket.remoteAddress ?? '') ?? '', port: socket.remotePort ?? 0 },
     };
+    this.#lastPath = path;
     this.#subflows.set(id, { id, socket, path });
     socket.on('data', (chunk: Buffer) => {
       const now = monotonicNow();
@@ -250,6 +261,7 @@ export class StreamDriver implements MobileStream {
   }
 
   #subflowEnded(id: number, how: SubflowEnd): void {
+    this.#begin();
     const socket = this.#drop(id);
     if (socket === undefined) return;
     socket.destroy();
@@ -298,6 +310,7 @@ export class StreamDriver implements MobileStream {
   }
 
   #transmit(now: Instant): void {
+    if (this.#beginning !== undefined) this.#begin();
     const first = this.session.pollTransmit(now);
     if (first === undefined) return;
     const { subflow: id } = first;
