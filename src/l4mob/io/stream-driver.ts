@@ -452,6 +452,7 @@ export class StreamDriver implements MobileStream {
   }
 
   #leave(): void {
+    this.#begin();
     this.#ownerGone = true;
     this.owner = undefined;
     this.#writers.forget();

@@ -131,6 +131,15 @@ export async function destroysBehindWrites() {
   await closed(peer);
 }
 
+export async function destroysOnceConnected() {
+  const server = net.createServer((peer) => consume(peer, 'server'));
+  const accepted = next(server, 'connection');
+  const client = net.connect(await listen(server), '127.0.0.1', () => client.destroy());
+  watch(client, 'client');
+  await Promise.all([closed(client), accepted.then(closed)]);
+  server.close();
+}
+
 export async function destroysSoon() {
   const { client, peer } = await pair();
   consume(peer, 'server');
