@@ -17,7 +17,8 @@ for (const place of process.argv.slice(2)) {
     });
     socket.on('error', ({ code }) => console.log('error', code));
   });
-  server.listen({ host, port }, () => console.log('listening', place));
+  // A session port begins to listen in the same turn of the event loop; who reads this line will look for it.
+  server.listen({ host, port }, () => setImmediate(() => console.log('listening', place)));
 }
 
 process.stdin.on('end', async () => {
