@@ -6,7 +6,6 @@
  * a hook forwards whatever an application passed.
  */
 import dgram from 'node:dgram';
-import dns from 'node:dns';
 import net from 'node:net';
 import type tls from 'node:tls';
 
@@ -17,7 +16,6 @@ export const nativeListen: Method<net.Server, net.Server> = own(net.Server.proto
 export const nativeDgramBind: Method<dgram.Socket, dgram.Socket> = own(dgram.Socket.prototype.bind);
 export const nativeDgramConnect: Method<dgram.Socket, void> = own(dgram.Socket.prototype.connect);
 export const nativeDgramSend: Method<dgram.Socket, void> = own(dgram.Socket.prototype.send);
-export const nativeLookup: typeof dns.lookup = dns.lookup;
 
 let tlsConnect: typeof tls.connect | undefined;
 

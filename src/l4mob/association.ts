@@ -67,6 +67,11 @@ export class Association {
     this.#expiresAt = expiresAt;
   }
 
+  /** Of the L4_UPDATE that was encoded last; 0 before the first. */
+  get packetNumber(): number {
+    return this.#packetNumber;
+  }
+
   get peer(): Whereabouts {
     return this.#peer;
   }

@@ -3,6 +3,7 @@
  * is not disturbed, everything is counted, and nobody gets more bytes out of a server than they sent.
  */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { EndpointCounters } from '../../src/l4mob/io/mobile-stream.ts';
 import type { Capture } from '../lab/capture.ts';
 import { createLab, type Lab, labMissing } from '../lab/index.ts';
 import type { Program } from '../lab/program.ts';
@@ -260,22 +261,7 @@ describe.skipIf(missing)('An attacker', () => {
   }
 });
 
-interface Counts {
-  readonly inits: number;
-  readonly offers: number;
-  readonly malformed: number;
-  readonly askedAgain: number;
-  readonly cookiesDemanded: number;
-  readonly refused: number;
-  readonly malformedHellos: number;
-  readonly unknownHellos: number;
-  readonly forgedHellos: number;
-  readonly staleHellos: number;
-  readonly replayedOpens: number;
-  readonly refusedOpens: number;
-  readonly forgedUpdates: number;
-  readonly rss: number;
-}
+type Counts = EndpointCounters & { readonly rss: number };
 
 /** `refusedOpens` counts what one of the others may have counted, too. */
 function turnedAway(counts: Counts): number {

@@ -3,6 +3,7 @@
  * responder's half (acceptor), the peers of all associations, and the watch over this host's addresses.
  */
 import { isLinkLocal, isLoopback, isUnspecified, type TransportAddress } from '../../core/address.ts';
+import { toHex } from '../../core/bytes.ts';
 import { WireError } from '../../core/errors.ts';
 import { type AddressChange, type AddressWatch, openAddressWatch } from '../../host/address-watch.ts';
 import { after } from '../../host/clock.ts';
@@ -18,7 +19,7 @@ import {
 } from '../limits.ts';
 import { SUITES, type Suite } from '../suite.ts';
 import { SIGNAL_TYPE, signalTypeOf } from '../wire/signal-header.ts';
-import { decodeUpdate, encodeWhereabouts, type Whereabouts } from '../wire/update.ts';
+import { decodeUpdate, type Whereabouts } from '../wire/update.ts';
 import { Acceptor } from './acceptor.ts';
 import { withReserve } from './key-pair-reserve.ts';
 import type {
@@ -194,7 +195,7 @@ export class Endpoint implements MobilityEndpoint {
         }
       },
     };
-    const peer = new Peer(association, contactIp, viaPort, host);
+    const peer = new Peer(association, contactIp, host);
     this.#peers.set(association.idText, peer);
     return peer;
   }
@@ -226,16 +227,10 @@ export class Endpoint implements MobilityEndpoint {
     });
   }
 
-  /** In-band and by UDP, so that the peer finds us both behind a NAT and without one. */
   #makeKnown(peer: Peer): void {
     peer.toldSequence = this.#stateSequence;
-    this.#openSignalPort();
-    const whereabouts = encodeWhereabouts(this.#whereabouts(peer.association, peer.viaPort, '::'));
-    for (const driver of peer.drivers) {
-      driver.update((session) => session.announce(whereabouts));
-      break;
-    }
-    peer.announce();
+    if (peer.association.role === 'initiator') this.#openSignalPort();
+    peer.introduce();
   }
 
   #openSignalPort(): UdpPort {
@@ -251,7 +246,7 @@ export class Endpoint implements MobilityEndpoint {
     if (signalTypeOf(bytes) !== SIGNAL_TYPE.update) return;
     try {
       const decoded = decodeUpdate(bytes);
-      const peer = this.#peers.get(Buffer.from(decoded.update.associationId).toString('hex'));
+      const peer = this.#peers.get(toHex(decoded.update.associationId));
       if (peer?.handleUpdate(decoded, from) === true) return;
     } catch (error) {
       if (!(error instanceof WireError)) throw error;

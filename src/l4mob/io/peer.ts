@@ -7,7 +7,7 @@ import { Alarm, monotonicNow } from '../../host/clock.ts';
 import { connectUdp } from '../../host/udp-port.ts';
 import type { Association } from '../association.ts';
 import { UpdateExchange } from '../update-exchange.ts';
-import type { DecodedUpdate, Whereabouts } from '../wire/update.ts';
+import { type DecodedUpdate, encodeWhereabouts, type Whereabouts } from '../wire/update.ts';
 import type { StreamDriver } from './stream-driver.ts';
 
 export interface PeerHost {
@@ -31,20 +31,16 @@ export class Peer {
   readonly drivers: Set<StreamDriver> = new Set();
   /** The state sequence number of ours that it was last told of; 0 for none. */
   toldSequence = 0;
-  /** Responder: the session port that the peer uses, whose UDP side answers it. */
-  readonly viaPort: number;
   readonly #host: PeerHost;
   readonly #exchange: UpdateExchange = new UpdateExchange();
   readonly #alarm: Alarm;
   /** Source of the newest genuine L4_UPDATE: reaches a peer behind a NAT. */
   #observed: TransportAddress | undefined;
   readonly #left = new Set<string>();
-  #packetNumber = 0;
 
-  constructor(association: Association, contactIp: string | undefined, viaPort: number, host: PeerHost) {
+  constructor(association: Association, contactIp: string | undefined, host: PeerHost) {
     this.association = association;
     this.contactIp = contactIp;
-    this.viaPort = viaPort;
     this.#host = host;
     this.#alarm = new Alarm((now) => this.#run(now));
     this.#alarm.unref();
@@ -59,9 +55,19 @@ export class Peer {
     return [...new Set(ips)].filter((ip) => ip !== undefined).map((ip) => ({ ip, port: sessionPort }));
   }
 
+  /** In-band and by UDP, so that the peer finds us both behind a NAT and without one. */
+  introduce(): void {
+    const whereabouts = encodeWhereabouts(this.#host.whereabouts(this));
+    for (const driver of this.drivers) {
+      driver.update((session) => session.announce(whereabouts));
+      break;
+    }
+    this.announce();
+  }
+
   /** We are somewhere else, or have to make ourselves known: tell until answered. */
   announce(): void {
-    this.#exchange.start(monotonicNow(), this.#packetNumber + 1);
+    this.#exchange.start(monotonicNow(), this.association.packetNumber + 1);
     this.#run(monotonicNow());
   }
 
@@ -71,9 +77,8 @@ export class Peer {
     this.#observed = from;
     const { update } = decoded;
     if (update.answersPacketNumber !== undefined) this.#exchange.answered(update.answersPacketNumber);
-    this.#learn(update);
     // Whoever tells where it is lives: its sessions wait for it longer, also where that is no news.
-    if (update.fromResponder === false) this.#host.peerMoved(this);
+    if (this.#learn(update) || !update.fromResponder) this.#host.peerMoved(this);
     if (update.answerWanted) this.#host.sendSignal(this, this.#encode(false, update.packetNumber), from);
     this.#alarm.set(this.#exchange.pollTimeout());
     return true;
@@ -81,7 +86,7 @@ export class Peer {
 
   /** An ADDRESSES record came on one of its sessions. */
   handleWhereabouts(whereabouts: Whereabouts): void {
-    this.#learn(whereabouts);
+    if (this.#learn(whereabouts)) this.#host.peerMoved(this);
   }
 
   /** Whether the peer has said that it is no longer at this address of its own. */
@@ -89,13 +94,14 @@ export class Peer {
     return this.#left.has(ip);
   }
 
-  #learn(whereabouts: Whereabouts): void {
+  /** Returns whether it was news. */
+  #learn(whereabouts: Whereabouts): boolean {
     const before = this.association.peer.addresses;
-    if (!this.association.learnWhereabouts(whereabouts)) return;
+    if (!this.association.learnWhereabouts(whereabouts)) return false;
     if (this.#left.size > MAX_LEFT) this.#left.clear();
     for (const ip of before) this.#left.add(ip);
     for (const ip of whereabouts.addresses) this.#left.delete(ip);
-    this.#host.peerMoved(this);
+    return true;
   }
 
   /**
@@ -133,7 +139,6 @@ export class Peer {
   }
 
   #encode(answerWanted: boolean, answers?: number): Uint8Array {
-    this.#packetNumber += 1;
     return this.association.encodeUpdate(this.#host.whereabouts(this), answerWanted, answers);
   }
 

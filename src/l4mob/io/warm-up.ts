@@ -6,7 +6,6 @@ import { monotonicNow } from '../../host/clock.ts';
 import { osRandom } from '../../host/random.ts';
 import { InitiatorHandshake } from '../initiator-handshake.ts';
 import type { Group } from '../key-agreement.ts';
-import { DEFAULT_ENDPOINT_LIMITS } from '../limits.ts';
 import { PortPairTable } from '../port-pairs.ts';
 import { RecordReader, RecordWriter } from '../record-stream.ts';
 import { Responder } from '../responder.ts';
@@ -23,7 +22,6 @@ export function warmUp(groups: readonly Group[], suites: readonly Suite[]): void
     groups,
     suites,
     portPairs,
-    limits: DEFAULT_ENDPOINT_LIMITS,
   });
   const handshake = new InitiatorHandshake({
     random: osRandom,
