@@ -1,20 +1,16 @@
 /**
  * `npm run bench`: mobisock beside plain sockets and node's TLS, same programs, same machine, same run. Prints medians
- * and ratios against the first variant of each table; `--json` prints all figures; `--only NAME` (may repeat) picks
- * scenarios; `--rounds N` overrides how often each is run.
+ * and ratios against the first variant of each table; `--json` prints all figures, "never" for what did not happen;
+ * `--only NAME` (may repeat) picks scenarios; `--rounds N` overrides how often each is run.
  */
 import { parseArgs } from 'node:util';
+import { figureText, median, NEVER, ratio } from './figures.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
 import { tlsVariant, type Variant } from './variants.ts';
 
 interface Row {
   readonly variant: string;
   readonly figures: number[];
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1] ?? Number.NaN;
 }
 
 async function measure(scenario: Scenario, tls: Variant, rounds: number): Promise<Row[]> {
@@ -26,25 +22,23 @@ async function measure(scenario: Scenario, tls: Variant, rounds: number): Promis
   return rows;
 }
 
-/** The median of the ratios round by round: both sides of each were measured within seconds. */
-function ratio(row: Row, base: Row): number {
-  return median(row.figures.map((figure, i) => figure / (base.figures[i] ?? Number.NaN)));
-}
-
-function print({ title, unit, betterIs }: Scenario, rows: readonly Row[]): void {
+function print({ title, unit, betterIs, giveUpMs = 0 }: Scenario, rows: readonly Row[]): void {
   const [base] = rows;
   if (base === undefined) return;
   console.log(`\n${title} (${unit}, ${betterIs} is better)`);
-  for (const row of rows) {
-    const figure = median(row.figures);
+  for (const { variant, figures } of rows) {
+    const figure = median(figures);
     const digits = figure >= 100 ? 0 : 3;
-    const spread = `${Math.min(...row.figures).toFixed(digits)} to ${Math.max(...row.figures).toFixed(digits)}`;
+    const [least, most] = [Math.min(...figures), Math.max(...figures)];
+    const spread = least === NEVER ? '' : `${figureText(least, digits)} to ${figureText(most, digits)}`;
+    const gaveUp = most === NEVER ? `gave up after ${giveUpMs / 1000} s` : '';
+    const times = ratio(figures, base.figures);
     const line = [
-      row.variant.padEnd(28),
-      figure.toFixed(digits).padStart(10),
-      `x ${ratio(row, base).toFixed(2)}`.padStart(9),
+      variant.padEnd(28),
+      figureText(figure, digits).padStart(10),
+      (times === undefined ? '-' : `x ${times.toFixed(2)}`).padStart(9),
     ];
-    console.log(`  ${line.join('')}   ${spread}`);
+    console.log(`  ${line.join('')}   ${[spread, gaveUp].filter(Boolean).join(', ')}`);
   }
 }
 
@@ -62,11 +56,20 @@ if (unknown.length > 0) {
 }
 const tls = tlsVariant();
 const results: Record<string, Row[]> = {};
+const skipped: Record<string, string> = {};
 for (const scenario of SCENARIOS) {
   if (values.only !== undefined && !values.only.includes(scenario.name)) continue;
+  const missing = await scenario.missing?.();
+  if (missing !== undefined) {
+    skipped[scenario.name] = missing;
+    if (!values.json) console.log(`\n${scenario.title}: skipped, ${missing}`);
+    continue;
+  }
   const rows = await measure(scenario, tls, Number(values.rounds ?? scenario.rounds));
   results[scenario.name] = rows;
   if (!values.json) print(scenario, rows);
 }
-if (values.json)
-  console.log(JSON.stringify({ node: process.version, date: new Date().toISOString(), results }, null, 2));
+if (values.json) {
+  const report = { node: process.version, date: new Date().toISOString(), results, skipped };
+  console.log(JSON.stringify(report, (_, value) => (value === NEVER ? 'never' : value), 2));
+}

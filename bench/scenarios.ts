@@ -2,8 +2,9 @@
  * What is measured. Each scenario gives one figure per variant and round; rounds go over all variants in turn, so that
  * a machine that gets slower gets slower for all.
  */
+import { GIVE_UP_MS, handoverMissing, handoverMs } from './handover.ts';
 import { runPair, start } from './run-programs.ts';
-import { GCM, GMAC, HMAC, OFF_POLICY, PLAIN, type Variant } from './variants.ts';
+import { DEFAULT, GCM, GMAC, HMAC, OFF_POLICY, PLAIN, type Variant } from './variants.ts';
 
 export interface Scenario {
   readonly name: string;
@@ -12,6 +13,11 @@ export interface Scenario {
   readonly betterIs: 'more' | 'less';
   readonly variants: (tls: Variant) => readonly Variant[];
   readonly rounds: number;
+  /** How long it waits before a figure is NEVER. */
+  readonly giveUpMs?: number;
+  /** Why it can't be measured here, in words. */
+  missing?(): Promise<string | undefined>;
+  /** In `unit`, or NEVER. */
   measure(variant: Variant): Promise<number>;
 }
 
@@ -136,5 +142,16 @@ export const SCENARIOS: readonly Scenario[] = [
     rounds: 3,
     variants: (tls) => [PLAIN, tls, GMAC],
     measure: (variant) => idleBytes(variant, 'server'),
+  },
+  {
+    name: 'handover',
+    title: 'The client moves: from the new address until the first byte',
+    unit: 'ms',
+    betterIs: 'less',
+    rounds: 3,
+    variants: (tls) => [PLAIN, tls, DEFAULT],
+    giveUpMs: GIVE_UP_MS,
+    missing: handoverMissing,
+    measure: handoverMs,
   },
 ];

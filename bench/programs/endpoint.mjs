@@ -12,8 +12,8 @@ export function serve(options, onSocket) {
 }
 
 /** Calls back when bytes may flow. */
-export function dial(port, onReady) {
-  const options = { port, host: '127.0.0.1', noDelay: true, rejectUnauthorized: false };
+export function dial(port, onReady, host = '127.0.0.1') {
+  const options = { port, host, noDelay: true, rejectUnauthorized: false };
   return useTls ? tls.connect(options, onReady) : net.connect(options, onReady);
 }
 
@@ -21,6 +21,14 @@ export function listen(server) {
   return new Promise((resolve) => {
     server.listen(0, '127.0.0.1', () => resolve(server.address().port));
   });
+}
+
+/** A light steady stream, as of a call: 512 bytes every 5 ms, for as long as the socket has room. */
+export function stream(socket) {
+  const timer = setInterval(() => {
+    if (!socket.writableNeedDrain) socket.write(Buffer.alloc(512, 'mobisock'));
+  }, 5);
+  socket.on('close', () => clearInterval(timer));
 }
 
 export function settle() {

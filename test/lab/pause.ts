@@ -37,8 +37,14 @@ export class MoveWatch {
     await this.#host.move(network, options);
     // Also where it was printed before: only what this watch has returned is over.
     const usable = await this.#monitor.line(new RegExp(`^\\[(\\S+)\\] default via .* dev ${network}`));
-    return Date.parse(`${usable[1]}Z`);
+    return parseStamp(usable[1] ?? '');
   }
+}
+
+/** Milliseconds since 1970 of the monitor's `2026-01-31T12:00:00.123456`, with the part that Date.parse() drops. */
+function parseStamp(stamp: string): number {
+  const seconds = 'YYYY-MM-DDTHH:MM:SS'.length;
+  return Date.parse(`${stamp.slice(0, seconds)}Z`) + Number(stamp.slice(seconds)) * 1000;
 }
 
 export interface Pauses {
