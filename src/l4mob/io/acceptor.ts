@@ -5,9 +5,10 @@
 import type { Socket } from 'node:net';
 import { canonicalAddress, isLoopback, type TransportAddress } from '../../core/address.ts';
 import { WireError } from '../../core/errors.ts';
-import { after, monotonicNow } from '../../host/clock.ts';
+import type { Instant } from '../../core/time.ts';
+import { Alarm, after, monotonicNow } from '../../host/clock.ts';
+import type { LocalAddress } from '../../host/local-addresses.ts';
 import { osRandom } from '../../host/random.ts';
-import { openUdpPort, type UdpPort } from '../../host/udp-port.ts';
 import { type Association, isGenuineResume, refuseUnknown } from '../association.ts';
 import type { Group } from '../key-agreement.ts';
 import {
@@ -24,6 +25,7 @@ import type { Suite } from '../suite.ts';
 import { type Authenticated, decodeOpen, decodeResume, HELLO_TYPE, type Open, type RefuseCode } from '../wire/hello.ts';
 import { decodeInit, TRANSPORT } from '../wire/init.ts';
 import { SIGNAL_TYPE, signalTypeOf } from '../wire/signal-header.ts';
+import { Companions } from './companions.ts';
 import type { DriverHost } from './driver-host.ts';
 import type { ListenHandle, ListenRequest } from './mobile-stream.ts';
 import type { Peer } from './peer.ts';
@@ -35,6 +37,10 @@ import { warmUp } from './warm-up.ts';
 export interface AcceptorHost extends SessionWatcher {
   /** Addresses that a responder bound to `address` may name. */
   ownAddresses(address: string): readonly string[];
+  /** All usable ones of this host. */
+  localAddresses(): readonly LocalAddress[];
+  /** From soon on, {@link Acceptor.addressesChanged} is called whenever they change. */
+  watchAddresses(): void;
   handleUpdate(bytes: Uint8Array, from: TransportAddress): void;
   /** Its last session has ended. */
   peerIdle(peer: Peer): void;
@@ -72,7 +78,7 @@ interface AcceptedSession {
 interface Listener {
   readonly request: ListenRequest;
   readonly sessionPort: SessionPort;
-  companion: UdpPort | undefined;
+  readonly companions: Companions;
 }
 
 export class Acceptor {
@@ -86,8 +92,9 @@ export class Acceptor {
   readonly #sessionPorts = new Map<string, SessionPort>();
   readonly #listeners = new Set<Listener>();
   readonly #sessions = new Map<number, AcceptedSession>();
-  /** Keys of ended sessions, oldest first. */
-  readonly #tombstones = new Set<number>();
+  /** When ended sessions are forgotten, by key, the first one first. */
+  readonly #tombstones = new Map<number, Instant>();
+  readonly #burial: Alarm = new Alarm((now) => this.#buryDue(now));
   readonly counters: AcceptorCounters = {
     malformedHellos: 0,
     unknownHellos: 0,
@@ -100,6 +107,7 @@ export class Acceptor {
   constructor(options: AcceptorOptions, host: AcceptorHost) {
     this.#options = options;
     this.#host = host;
+    this.#burial.unref();
     this.#driverHost = {
       dial: () => {}, // only the initiator dials, and only it is refused
       refused: () => {},
@@ -144,26 +152,13 @@ export class Acceptor {
       setImmediate(() => warmUp(groups, suites)).unref();
     }
     const sessionPort = this.#sessionPortFor(request);
-    const listener: Listener = { request, sessionPort, companion: undefined };
     sessionPort.listeners.set(request.port, request);
-    listener.companion = openUdpPort({
-      address: request.address,
-      port: request.port,
-      ipv6Only: request.ipv6Only,
-      onDatagram: (bytes, from) => {
-        if (signalTypeOf(bytes) !== SIGNAL_TYPE.init) return;
-        this.#responder.handleTimeout(monotonicNow());
-        const answer = this.#answerInit(bytes, from, sessionPort, request);
-        if (answer !== undefined) listener.companion?.send(answer, from);
-      },
-      onError: (error) => {
-        this.#host.warn(`UDP port ${request.port} is taken, so new peers won't find this listener: ${error.message}`);
-      },
-    });
+    const listener: Listener = { request, sessionPort, companions: this.#companionsOf(request, sessionPort) };
+    if (listener.companions.perAddress) this.#host.watchAddresses();
     this.#listeners.add(listener);
     return {
       close: () => {
-        listener.companion?.close();
+        listener.companions.close();
         this.#listeners.delete(listener);
         if (sessionPort.listeners.get(request.port) === request) sessionPort.listeners.delete(request.port);
         this.#closeIfIdle(sessionPort);
@@ -173,10 +168,12 @@ export class Acceptor {
 
   yieldUdpPort(port: number): void {
     for (const listener of this.#listeners) {
-      if (listener.request.port !== port) continue;
-      listener.companion?.close();
-      listener.companion = undefined;
+      if (listener.request.port === port) listener.companions.close();
     }
+  }
+
+  addressesChanged(): void {
+    for (const { companions } of this.#listeners) companions.follow();
   }
 
   signal(port: number, bytes: Uint8Array, to: TransportAddress): void {
@@ -186,10 +183,29 @@ export class Acceptor {
   }
 
   close(): void {
-    for (const listener of this.#listeners) listener.companion?.close();
+    for (const { companions } of this.#listeners) companions.close();
     for (const port of this.#sessionPorts.values()) port.close();
+    this.#burial.set(undefined);
     this.#listeners.clear();
     this.#sessionPorts.clear();
+  }
+
+  #companionsOf(request: ListenRequest, sessionPort: SessionPort): Companions {
+    const { address, port, ipv6Only = false } = request;
+    return new Companions({
+      address,
+      port,
+      ipv6Only,
+      ownAddresses: () => this.#host.localAddresses(),
+      answer: (bytes, from) => {
+        if (signalTypeOf(bytes) !== SIGNAL_TYPE.init) return undefined;
+        this.#responder.handleTimeout(monotonicNow());
+        return this.#answerInit(bytes, from, sessionPort, request);
+      },
+      onError: (ip, error) => {
+        this.#host.warn(`no UDP port ${port} on ${ip}, so new peers won't find the listener there: ${error.message}`);
+      },
+    });
   }
 
   #sessionPortFor({ address, ipv6Only = false }: ListenRequest): SessionPort {
@@ -345,13 +361,24 @@ export class Acceptor {
 
   /** The session has ended: it answers resumes for a while, then its port pair is free. */
   #entomb(key: number): void {
-    this.#tombstones.add(key);
-    after(TOMBSTONE_MS, () => this.#bury(key));
-    if (this.#tombstones.size <= MAX_TOMBSTONES) return;
-    for (const oldest of this.#tombstones) {
-      this.#bury(oldest);
-      return;
+    this.#tombstones.set(key, monotonicNow() + TOMBSTONE_MS);
+    const [oldest] = this.#tombstones.keys();
+    if (oldest !== undefined && this.#tombstones.size > MAX_TOMBSTONES) this.#bury(oldest);
+    if (this.#burial.deadline === undefined) this.#buryNext();
+  }
+
+  #buryDue(now: Instant): void {
+    for (const [key, due] of this.#tombstones) {
+      if (due > now) break;
+      this.#bury(key);
     }
+    this.#buryNext();
+  }
+
+  /** All stand equally long, so one alarm is enough; it finds out by itself that its tombstone has gone before. */
+  #buryNext(): void {
+    const [next] = this.#tombstones.values();
+    this.#burial.set(next);
   }
 
   #bury(key: number): void {

@@ -7,6 +7,7 @@ import { toHex } from '../../core/bytes.ts';
 import { WireError } from '../../core/errors.ts';
 import { type AddressChange, type AddressWatch, openAddressWatch } from '../../host/address-watch.ts';
 import { after } from '../../host/clock.ts';
+import { type LocalAddress, rereadLocalAddresses } from '../../host/local-addresses.ts';
 import { openUdpPort, type UdpPort } from '../../host/udp-port.ts';
 import type { Association } from '../association.ts';
 import { GROUPS, type Group } from '../key-agreement.ts';
@@ -64,6 +65,7 @@ export class Endpoint implements MobilityEndpoint {
   readonly #peers = new Map<string, Peer>();
   readonly #idlePeers = new WeakMap<Association, Peer>();
   #watch: AddressWatch | undefined;
+  #watchSoon: NodeJS.Immediate | undefined;
   /** Rises with each change of our addresses. */
   #stateSequence = 1;
   /** Where answers to an initiator's signalling arrive. */
@@ -99,6 +101,11 @@ export class Endpoint implements MobilityEndpoint {
       {
         ...watcher,
         ownAddresses: (bound) => this.#ownAddresses(bound),
+        localAddresses: () => this.#localAddresses(),
+        // Loading what it takes would hold up the application, which has only asked to listen.
+        watchAddresses: () => {
+          this.#watchSoon ??= setImmediate(() => this.#openWatch()).unref();
+        },
         handleUpdate: (bytes, from) => this.#handleUpdate(bytes, from),
         peerIdle: (peer) => this.#forgetPeer(peer),
         peerOf: (association, port) => this.#peer(association, undefined, port.port, port.address),
@@ -139,6 +146,8 @@ export class Endpoint implements MobilityEndpoint {
     this.#acceptor.close();
     this.#signalPort?.close();
     this.#watch?.close();
+    clearImmediate(this.#watchSoon);
+    this.#watchSoon = undefined;
     this.#watch = undefined;
   }
 
@@ -257,9 +266,16 @@ export class Endpoint implements MobilityEndpoint {
   // ---- our own addresses ---------------------------------------------------------------------------------------------
 
   #openWatch(): void {
+    this.#watchSoon = undefined;
     if (this.#watch !== undefined) return;
     this.#watch = openAddressWatch();
     this.#watch.subscribe((change) => this.#addressesChanged(change));
+    this.#acceptor.addressesChanged(); // perhaps, since they were read to listen
+  }
+
+  /** Read anew where there is no watch. */
+  #localAddresses(): readonly LocalAddress[] {
+    return this.#watch?.addresses() ?? rereadLocalAddresses([]);
   }
 
   #addressesChanged(change: AddressChange): void {
@@ -270,6 +286,7 @@ export class Endpoint implements MobilityEndpoint {
     }
     this.#checkPathsSoon();
     if (change.added.length === 0 && change.removed.length === 0) return;
+    this.#acceptor.addressesChanged();
     this.#stateSequence += 1;
     for (const peer of this.#peers.values()) if (peer.drivers.size > 0) this.#makeKnown(peer);
   }
