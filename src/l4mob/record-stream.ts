@@ -100,7 +100,7 @@ export class RecordReader {
   #start(bytes: Buffer, from: number): void {
     this.#header = this.#numbering.decode(bytes, from);
     this.#payloadMissing = this.#header.payloadBytes;
-    this.#opener.start(RECORD_PREFIX);
+    this.#opener.start(RECORD_PREFIX, this.#header.payloadBytes);
   }
 
   #takePayload(chunk: Buffer, at: number): number {

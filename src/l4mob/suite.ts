@@ -16,6 +16,7 @@ import {
   type KeyObject,
 } from 'node:crypto';
 import { equalConstantTime } from '../core/bytes.ts';
+import { MESSAGE_AT, ShortHmac } from './short-hmac.ts';
 
 export const TAG_BYTES = 16;
 /** Subflow number (32 bits) and record number (64 bits): unique for a key, so that no nonce is used twice. */
@@ -40,7 +41,8 @@ export interface RecordSealer {
 }
 
 export interface RecordOpener {
-  start(prefix: MacPrefix): void;
+  /** `payloadBytes`: how much the pieces will make together. */
+  start(prefix: MacPrefix, payloadBytes: number): void;
   /** The plain bytes of one piece: the piece itself where the suite does not encrypt. */
   update(piece: Buffer): Buffer;
   finish(tag: Uint8Array): boolean;
@@ -56,33 +58,66 @@ export interface Suite {
   opener(key: Uint8Array): RecordOpener;
 }
 
+/** Messages up to this length are put together and hashed at once: a copy of that much costs less than an Hmac object. */
+const SHORT_MESSAGE_BYTES = 4096;
+
 class HmacProtector implements RecordSealer, RecordOpener {
-  readonly #key: KeyObject;
+  readonly #key: Uint8Array;
+  readonly #short: ShortHmac;
   #running: Hmac | undefined;
+  /** A short message, as far as it has come. */
+  #frame: Buffer | undefined;
+  #filled = 0;
 
   constructor(key: Uint8Array) {
-    this.#key = createSecretKey(key);
+    this.#key = key;
+    this.#short = new ShortHmac(key);
   }
 
   seal(prefix: MacPrefix, payload: readonly Uint8Array[]): SealedRecord {
-    const hmac = createHmac('sha256', this.#key).update(prefix.whole);
-    for (const part of payload) hmac.update(part);
-    return { payload, tag: hmac.digest().subarray(0, TAG_BYTES) };
+    let payloadBytes = 0;
+    for (const part of payload) payloadBytes += part.length;
+    this.start(prefix, payloadBytes);
+    for (const part of payload) this.update(part);
+    return { payload, tag: Buffer.from(this.#digest() ?? '', 'latin1') };
   }
 
-  start(prefix: MacPrefix): void {
-    this.#running = createHmac('sha256', this.#key).update(prefix.whole);
+  start({ whole }: MacPrefix, payloadBytes: number): void {
+    const messageBytes = whole.length + payloadBytes;
+    if (messageBytes > SHORT_MESSAGE_BYTES) {
+      this.#running = createHmac('sha256', this.#key).update(whole);
+    } else {
+      this.#frame = this.#short.frame(messageBytes);
+      this.#frame.set(whole, MESSAGE_AT);
+      this.#filled = MESSAGE_AT + whole.length;
+    }
   }
 
-  update(piece: Buffer): Buffer {
-    this.#running?.update(piece);
+  update<Piece extends Uint8Array>(piece: Piece): Piece {
+    if (this.#frame === undefined) this.#running?.update(piece);
+    else {
+      this.#frame.set(piece, this.#filled);
+      this.#filled += piece.length;
+    }
     return piece;
   }
 
   finish(tag: Uint8Array): boolean {
-    const hmac = this.#running;
+    const digest = this.#digest();
+    if (digest === undefined) return false;
+    let difference = tag.length ^ TAG_BYTES;
+    for (let i = 0; i < TAG_BYTES; i++) difference |= digest.charCodeAt(i) ^ (tag[i] as number);
+    return difference === 0;
+  }
+
+  /** Cut to its first half, as latin1; undefined where nothing was started. */
+  #digest(): string | undefined {
+    const frame = this.#frame;
+    const running = this.#running;
+    this.#frame = undefined;
     this.#running = undefined;
-    return hmac !== undefined && equalConstantTime(hmac.digest().subarray(0, TAG_BYTES), tag);
+    const digest = frame === undefined ? running?.digest('binary') : this.#short.digest(frame);
+    return digest?.slice(0, TAG_BYTES);
   }
 }
 

@@ -1,4 +1,5 @@
 /** Suites against published vectors, and against tampering. */
+import { createHmac } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { type MacPrefix, SUITES, type Suite, suiteById, suiteByName } from '../../src/l4mob/suite.ts';
 
@@ -62,6 +63,16 @@ describe('published vectors', () => {
   });
 });
 
+it('HMAC gives the same for a short and for a long message as node does', () => {
+  const key = Buffer.alloc(32, 5);
+  const prefix = prefixOf(Buffer.alloc(12, 1), Buffer.alloc(32, 2));
+  for (const length of [0, 4052, 4053, 20_000]) {
+    const payload = Buffer.alloc(length, 'x');
+    const expected = createHmac('sha256', key).update(prefix.whole).update(payload).digest().subarray(0, 16);
+    expect(Buffer.compare(named('hmac-sha256-128').sealer(key).seal(prefix, [payload]).tag, expected)).toBe(0);
+  }
+});
+
 describe.each(SUITES.map((suite) => [suite.name, suite] as const))('%s', (_, suite) => {
   const key = Buffer.alloc(suite.keyBytes, 7);
   const prefix = prefixOf(Buffer.alloc(12, 1), Buffer.alloc(32, 2));
@@ -70,14 +81,26 @@ describe.each(SUITES.map((suite) => [suite.name, suite] as const))('%s', (_, sui
   function open(changed: { prefix?: MacPrefix; sealed?: Buffer; tag?: Buffer; key?: Buffer }): Buffer | undefined {
     const sealed = suite.sealer(key).seal(prefix, [text.subarray(0, 9), text.subarray(9)]);
     const opener = suite.opener(changed.key ?? key);
-    opener.start(changed.prefix ?? prefix);
     const bytes = changed.sealed ?? Buffer.concat(sealed.payload);
+    opener.start(changed.prefix ?? prefix, bytes.length);
     const plain = [bytes.subarray(0, 1), bytes.subarray(1, 30), bytes.subarray(30)].map((part) => opener.update(part));
     return opener.finish(changed.tag ?? Buffer.from(sealed.tag)) ? Buffer.concat(plain) : undefined;
   }
 
   it('opens what it sealed, in other pieces', () => {
     expect(open({})?.toString()).toBe(text.toString());
+  });
+
+  it.each([0, 1, 4000, 4096, 5000, 65_536])('opens a record of %d bytes', (length) => {
+    const payload = Buffer.alloc(length, 'payload');
+    const { payload: sealed, tag } = suite
+      .sealer(key)
+      .seal(prefix, [payload.subarray(0, 3000), payload.subarray(3000)]);
+    const opener = suite.opener(key);
+    opener.start(prefix, length);
+    const opened = sealed.map((part) => opener.update(Buffer.from(part)));
+    expect(opener.finish(tag)).toBe(true);
+    expect(Buffer.concat(opened).equals(payload)).toBe(true);
   });
 
   it('hides the payload only where it is a sealed suite', () => {
