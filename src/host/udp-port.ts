@@ -51,8 +51,16 @@ export function openUdpPort({ address, port, ipv6Only = false, onDatagram, onErr
   const close = (): void => {
     if (!open) return;
     open = false;
-    socket.close();
+    try {
+      socket.close();
+    } catch (error) {
+      // A cluster's worker that disconnects closes what it shares, and 'close' comes later.
+      if ((error as NodeJS.ErrnoException).code !== 'ERR_SOCKET_DGRAM_NOT_RUNNING') throw error;
+    }
   };
+  socket.on('close', () => {
+    open = false;
+  });
   socket.unref();
   // A cluster's workers share the port through the primary, as they share the listener that it goes with.
   nativeDgramBind.call(socket, { address, port, exclusive: !cluster.isWorker });
