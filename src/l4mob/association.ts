@@ -3,12 +3,14 @@
  * which any number of sessions get their keys without another, and where the peer is, for all these sessions.
  * docs/protocol.md, "Associations".
  */
-import { equalConstantTime, toHex } from '../core/bytes.ts';
+import { ByteWriter, equalConstantTime, toHex } from '../core/bytes.ts';
 import type { Random } from '../core/random.ts';
 import type { Instant } from '../core/time.ts';
+import type { FlowIdentity } from './datagram/flow-identity.ts';
 import {
   type AssociationKeys,
   deriveAssociationKeys,
+  deriveFlowKeys,
   deriveSessionKeys,
   messageMac,
   type SessionKeys,
@@ -31,6 +33,7 @@ import {
 } from './wire/hello.ts';
 import { type DecodedUpdate, encodeUpdate, type Update, type Whereabouts } from './wire/update.ts';
 
+const FLOW_IDENTITY_BYTES = 22;
 const NO_MAC = new Uint8Array(TAG_BYTES);
 
 export interface AssociationInit {
@@ -142,6 +145,25 @@ export class Association {
 
   #sessionKeys(open: Uint8Array, suite: Suite): SessionIdentity['keys'] {
     return deriveSessionKeys(this.#secret, open.subarray(OPEN_IDENTITY.start, OPEN_IDENTITY.end), suite);
+  }
+
+  // ---- datagram flows --------------------------------------------------------------------------------------------------
+
+  /** Initiator: the identity of a new datagram flow. Each call uses up an OPEN number. */
+  newFlow(portPair: PortPair): FlowIdentity {
+    this.#lastOpenNumber += 1;
+    return this.flow(this.#lastOpenNumber, portPair);
+  }
+
+  /**
+   * Responder: the identity of the flow that an OPEN names. That the OPEN is genuine shows when its MAC is right under
+   * these keys, and that it is no replay when its number is fresh.
+   */
+  flow(openNumber: number, portPair: PortPair): FlowIdentity {
+    const identity = new ByteWriter(FLOW_IDENTITY_BYTES).bytes(this.id).u64(openNumber);
+    identity.u16(portPair.initiator).u16(portPair.responder).u16(this.suite.id);
+    const keys = deriveFlowKeys(this.#secret, identity.finish(), this.suite);
+    return { role: this.role, associationId: this.id, openNumber, portPair, suite: this.suite, keys };
   }
 
   // ---- signalling ----------------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@
  *                          +--> hello keys        (OPEN, REFUSE), one per direction
  *     association secret, OPEN nonce --extract--> session --+--> record keys, one per direction
  *                                                           +--> resume key
+ *     association secret, OPEN of a flow --extract--> flow --+--> packet keys, one per direction
+ *                                                            +--> flow ids, one per direction
  *
  * Keys of one use come from one expansion, cut in order: fewer hash blocks on the way of every new session.
  */
@@ -20,6 +22,7 @@ import { type Suite, TAG_BYTES } from './suite.ts';
 
 const encoder = new TextEncoder();
 const PROTOCOL_LABEL = 'mobisock 1 ';
+const FLOW_ID_BYTES = 8;
 
 export interface HandshakeKeys {
   readonly confirmKey: Uint8Array;
@@ -37,6 +40,14 @@ export interface SessionKeys {
   readonly recordFromInitiator: Uint8Array;
   readonly recordFromResponder: Uint8Array;
   readonly resume: Uint8Array;
+}
+
+export interface FlowKeys {
+  readonly packetFromInitiator: Uint8Array;
+  readonly packetFromResponder: Uint8Array;
+  /** 8 bytes each: the ids by which initiator and responder find the flow. */
+  readonly idAtInitiator: Uint8Array;
+  readonly idAtResponder: Uint8Array;
 }
 
 /** Binds both messages of the handshake, versions, offered groups and suites included: no downgrade goes unnoticed. */
@@ -64,7 +75,16 @@ export function deriveSessionKeys(associationSecret: Uint8Array, openIdentity: U
   return { recordFromInitiator, recordFromResponder, resume };
 }
 
-/** The MAC of everything that is not a record: HMAC-SHA256 cut to 128 bits (RFC 2104, section 5). */
+/** `flowIdentity`: what an OPEN of a datagram flow says for good; see `Association.flow`. */
+export function deriveFlowKeys(associationSecret: Uint8Array, flowIdentity: Uint8Array, suite: Suite): FlowKeys {
+  const flow = extract(sha256, associationSecret, sha256(flowIdentity));
+  const { name, keyBytes } = suite;
+  const keys = expandKeys(flow, `flow ${name}`, [keyBytes, keyBytes, FLOW_ID_BYTES, FLOW_ID_BYTES]);
+  const [packetFromInitiator, packetFromResponder, idAtInitiator, idAtResponder] = keys;
+  return { packetFromInitiator, packetFromResponder, idAtInitiator, idAtResponder };
+}
+
+/** The MAC of signals and hellos: HMAC-SHA256 cut to 128 bits (RFC 2104, section 5). */
 export function messageMac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
   const mac = hmac.create(sha256, key);
   for (const part of parts) mac.update(part);

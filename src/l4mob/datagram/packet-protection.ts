@@ -1,0 +1,172 @@
+/**
+ * Packet protection: from header and payload to the bytes of a datagram and back, for each suite. What is covered is
+ * one slice, port pair || header || payload, and the nonce is four zeros || packet number: a packet number is used
+ * once under a key. docs/protocol.md, "Datagram flows".
+ *
+ * Built for speed, since it runs for every packet: no state but the key, one scratch buffer for the process, and for
+ * HMAC two one-shot hashes: measured at 1225 bytes, 1.8 us against 3.6 us for `createHmac`.
+ */
+import { createCipheriv, createDecipheriv, hash } from 'node:crypto';
+import { equalConstantTime } from '../../core/bytes.ts';
+import { NONCE_BYTES, type Suite, type SuiteName, TAG_BYTES } from '../suite.ts';
+import { type DatagramHeader, datagramHeaderBytes, writeDatagramHeader } from '../wire/datagram.ts';
+
+export interface PacketProtection {
+  /** The whole datagram, in memory of its own. `portPair`: see `portPairKey`. */
+  seal(key: Uint8Array, portPair: number, header: DatagramHeader, payload: Uint8Array): Buffer;
+  /**
+   * The payload of a datagram that `header` was decoded from, a view of `bytes` where the suite does not encrypt;
+   * undefined where its MAC is wrong.
+   */
+  open(key: Uint8Array, portPair: number, header: DatagramHeader, bytes: Uint8Array): Uint8Array | undefined;
+}
+
+const HASH_BLOCK_BYTES = 64;
+const HASH_BYTES = 32;
+const PORT_PAIR_AT = HASH_BLOCK_BYTES;
+const PACKET_AT: number = PORT_PAIR_AT + 4;
+/** The largest packet that can come, or a bit more. */
+const SCRATCH_BYTES: number = PACKET_AT + 65_535 + 64;
+const INNER_PAD = 0x36;
+const OUTER_PAD = 0x5c;
+
+/** Filled, used and forgotten within a call: HMAC's inner block, then what is covered. */
+const scratch = Buffer.alloc(SCRATCH_BYTES, INNER_PAD);
+/** HMAC's outer block, then the inner hash. */
+const outer = Buffer.alloc(HASH_BLOCK_BYTES + HASH_BYTES, OUTER_PAD);
+const nonce = new Uint8Array(NONCE_BYTES);
+const NO_BYTES = new Uint8Array(0);
+
+class HmacProtection implements PacketProtection {
+  seal(key: Uint8Array, portPair: number, header: DatagramHeader, payload: Uint8Array): Buffer {
+    const length = stage(portPair, header, payload);
+    return finish(length, hmac(key, length));
+  }
+
+  open(key: Uint8Array, portPair: number, header: DatagramHeader, bytes: Uint8Array): Uint8Array | undefined {
+    const length = restage(portPair, bytes);
+    const tag = hmac(key, length);
+    let difference = 0;
+    for (let i = 0; i < TAG_BYTES; i++) difference |= tag.charCodeAt(i) ^ (bytes[length + i] as number);
+    return difference === 0 ? bytes.subarray(datagramHeaderBytes(header.type), length) : undefined;
+  }
+}
+
+/** RFC 2104 over what is staged, for keys of one hash length; one character for each byte. */
+function hmac(key: Uint8Array, length: number): string {
+  // Behind the key both blocks hold the bare pads already.
+  for (let i = 0; i < HASH_BYTES; i++) {
+    const byte = key[i] as number;
+    scratch[i] = byte ^ INNER_PAD;
+    outer[i] = byte ^ OUTER_PAD;
+  }
+  outer.write(hash('sha256', scratch.subarray(0, PACKET_AT + length), 'binary'), HASH_BLOCK_BYTES, 'latin1');
+  return hash('sha256', outer, 'binary');
+}
+
+class GmacProtection implements PacketProtection {
+  seal(key: Uint8Array, portPair: number, header: DatagramHeader, payload: Uint8Array): Buffer {
+    const length = stage(portPair, header, payload);
+    return finish(length, gmac(key, header.packetNumber, length));
+  }
+
+  open(key: Uint8Array, portPair: number, header: DatagramHeader, bytes: Uint8Array): Uint8Array | undefined {
+    const length = restage(portPair, bytes);
+    if (!equalConstantTime(gmac(key, header.packetNumber, length), bytes.subarray(length))) return undefined;
+    return bytes.subarray(datagramHeaderBytes(header.type), length);
+  }
+}
+
+/** GMAC is GCM over associated data alone (NIST SP 800-38D, section 3). */
+function gmac(key: Uint8Array, packetNumber: number, length: number): Buffer {
+  const mac = createCipheriv('aes-128-gcm', key, nonceOf(packetNumber));
+  mac.setAAD(scratch.subarray(PORT_PAIR_AT, PACKET_AT + length));
+  mac.final();
+  return mac.getAuthTag();
+}
+
+class AeadProtection implements PacketProtection {
+  readonly #algorithm: 'aes-128-gcm';
+
+  constructor(algorithm: 'aes-128-gcm' | 'chacha20-poly1305') {
+    // Both have the calls of GCM; the types of node know that only for one.
+    this.#algorithm = algorithm as 'aes-128-gcm';
+  }
+
+  seal(key: Uint8Array, portPair: number, header: DatagramHeader, payload: Uint8Array): Buffer {
+    const headerBytes = stage(portPair, header, NO_BYTES);
+    const cipher = createCipheriv(this.#algorithm, key, nonceOf(header.packetNumber), { authTagLength: TAG_BYTES });
+    cipher.setAAD(scratch.subarray(PORT_PAIR_AT, PACKET_AT + headerBytes));
+    cipher.update(payload).copy(scratch, PACKET_AT + headerBytes);
+    cipher.final();
+    return finish(headerBytes + payload.length, cipher.getAuthTag());
+  }
+
+  open(key: Uint8Array, portPair: number, header: DatagramHeader, bytes: Uint8Array): Uint8Array | undefined {
+    const headerBytes = datagramHeaderBytes(header.type);
+    const end = bytes.length - TAG_BYTES;
+    setU32(PORT_PAIR_AT, portPair);
+    scratch.set(bytes.subarray(0, headerBytes), PACKET_AT);
+    const decipher = createDecipheriv(this.#algorithm, key, nonceOf(header.packetNumber), { authTagLength: TAG_BYTES });
+    decipher.setAAD(scratch.subarray(PORT_PAIR_AT, PACKET_AT + headerBytes));
+    decipher.setAuthTag(bytes.subarray(end));
+    const payload = decipher.update(bytes.subarray(headerBytes, end));
+    try {
+      decipher.final();
+    } catch {
+      return undefined; // the one way in which node says that the tag is wrong
+    }
+    return payload;
+  }
+}
+
+/** Port pair, header and payload into the scratch buffer. Returns the length of the packet without its MAC. */
+function stage(portPair: number, header: DatagramHeader, payload: Uint8Array): number {
+  setU32(PORT_PAIR_AT, portPair);
+  const headerBytes = writeDatagramHeader(scratch, PACKET_AT, header);
+  scratch.set(payload, PACKET_AT + headerBytes);
+  return headerBytes + payload.length;
+}
+
+/** The same for a packet that came. */
+function restage(portPair: number, bytes: Uint8Array): number {
+  setU32(PORT_PAIR_AT, portPair);
+  scratch.set(bytes, PACKET_AT);
+  return bytes.length - TAG_BYTES;
+}
+
+/** The staged packet with its MAC, in memory of its own. */
+function finish(length: number, tag: string | Uint8Array): Buffer {
+  const packet = Buffer.allocUnsafe(length + TAG_BYTES);
+  scratch.copy(packet, 0, PACKET_AT, PACKET_AT + length);
+  if (typeof tag === 'string') packet.write(tag, length, TAG_BYTES, 'latin1');
+  else packet.set(tag, length);
+  return packet;
+}
+
+function setU32(at: number, value: number): void {
+  scratch[at] = value >>> 24;
+  scratch[at + 1] = value >>> 16;
+  scratch[at + 2] = value >>> 8;
+  scratch[at + 3] = value;
+}
+
+function nonceOf(packetNumber: number): Uint8Array {
+  let rest = packetNumber;
+  for (let i = NONCE_BYTES - 1; i >= 4; i--) {
+    nonce[i] = rest;
+    rest = Math.floor(rest / 256);
+  }
+  return nonce;
+}
+
+const PROTECTIONS: Readonly<Record<SuiteName, PacketProtection>> = {
+  'hmac-sha256-128': new HmacProtection(),
+  'aes-128-gmac': new GmacProtection(),
+  'aes-128-gcm': new AeadProtection('aes-128-gcm'),
+  'chacha20-poly1305': new AeadProtection('chacha20-poly1305'),
+};
+
+export function protectionOf(suite: Suite): PacketProtection {
+  return PROTECTIONS[suite.name];
+}
