@@ -3,10 +3,9 @@
  * (RFC 8305, section 5), and are repeated, because the kernel waits a whole second before it sends a lost SYN again.
  * The first to be connected wins; the others are dropped before anything was sent on them.
  */
-import net from 'node:net';
 import { familyOf, type TransportAddress } from '../core/address.ts';
 import { after, monotonicNow } from './clock.ts';
-import { nativeConnect } from './native.ts';
+import { connectTcp, type TcpConnection } from './tcp-connection.ts';
 
 /** When attempts start: a first round over all candidates, then further rounds. */
 const STAGGER_MS = 40;
@@ -20,7 +19,7 @@ export interface DialOptions {
   readonly timeoutMs: number;
   readonly localAddress?: string | undefined;
   /** `roundTripMs` is what the three-way handshake took. */
-  onConnected(socket: net.Socket, roundTripMs: number): void;
+  onConnected(connection: TcpConnection, roundTripMs: number): void;
   /** `refused`: every candidate's host answered that the port is closed. */
   onFailed(reason: 'refused' | 'unreachable'): void;
 }
@@ -28,13 +27,6 @@ export interface DialOptions {
 export interface Dial {
   cancel(): void;
 }
-
-/** Fits the sockets that carry records: whole windows are in flight, and the reader decides when to end. */
-export const SUBFLOW_SOCKET_OPTIONS: net.SocketConstructorOpts & { noDelay: boolean; writableHighWaterMark: number } = {
-  allowHalfOpen: true,
-  noDelay: true,
-  writableHighWaterMark: 256 << 10,
-};
 
 export function dialTcp(options: DialOptions): Dial {
   const dial = new TcpDial(options);
@@ -47,7 +39,8 @@ class TcpDial implements Dial {
   readonly #startedAt = monotonicNow();
   /** When which candidate is tried, in order of time. */
   readonly #plan: readonly { readonly atMs: number; readonly index: number }[];
-  readonly #attempts = new Map<net.Socket, number>();
+  /** How each attempt under way is given up. */
+  readonly #attempts = new Set<() => void>();
   readonly #refused = new Set<number>();
   #step = 0;
   #cancelTimer: (() => void) | undefined;
@@ -85,27 +78,24 @@ class TcpDial implements Dial {
     const candidate = this.#options.candidates[index];
     if (candidate === undefined || this.#refused.has(index) || this.#attempts.size >= MAX_ATTEMPTS) return;
     const startedAt = monotonicNow();
-    const socket = new net.Socket(SUBFLOW_SOCKET_OPTIONS);
-    this.#attempts.set(socket, index);
-    socket.once('error', (error: NodeJS.ErrnoException) => {
-      if (!this.#attempts.delete(socket)) return;
-      if (error.code === 'ECONNREFUSED') this.#refused.add(index);
-      this.#hurry();
-      this.#failWhenHopeless();
-    });
-    socket.once('connect', () => {
-      if (this.#done) return;
-      this.#stop(socket);
-      socket.removeAllListeners('error');
-      this.#options.onConnected(socket, monotonicNow() - startedAt);
-    });
     const { localAddress } = this.#options;
     const sameFamily = localAddress !== undefined && familyOf(localAddress) === familyOf(candidate.ip);
-    nativeConnect.call(socket, {
-      host: candidate.ip,
-      port: candidate.port,
-      ...(sameFamily ? { localAddress } : {}),
+    const giveUp = connectTcp({
+      remote: candidate,
+      localAddress: sameFamily ? localAddress : undefined,
+      onConnected: (connection) => {
+        this.#attempts.delete(giveUp);
+        this.#stop();
+        this.#options.onConnected(connection, monotonicNow() - startedAt);
+      },
+      onFailed: ({ code }) => {
+        this.#attempts.delete(giveUp);
+        if (code === 'ECONNREFUSED') this.#refused.add(index);
+        this.#hurry();
+        this.#failWhenHopeless();
+      },
     });
+    this.#attempts.add(giveUp);
   }
 
   /** After a failure: the next candidate that had no attempt yet, without waiting for its time. */
@@ -128,10 +118,10 @@ class TcpDial implements Dial {
     process.nextTick(() => this.#options.onFailed(reason));
   }
 
-  #stop(keep?: net.Socket): void {
+  #stop(): void {
     this.#done = true;
     this.#cancelTimer?.();
-    for (const socket of this.#attempts.keys()) if (socket !== keep) socket.destroy();
+    for (const giveUp of this.#attempts) giveUp();
     this.#attempts.clear();
   }
 }

@@ -56,9 +56,9 @@ export class ByteStream {
   }
 
   /** Takes a DATA record. Returns how many of its bytes were new; an acknowledgement that can't wait is marked. */
-  take({ offset, payloadBytes }: RecordHeader, payload: readonly Buffer[]): number {
+  take({ offset }: RecordHeader, payload: Buffer): number {
     if (offset > this.receive.next) throw new ProtocolError(`data at ${offset}, ${this.receive.next} received`);
-    const fresh = this.receive.take(offset, payload, payloadBytes);
+    const fresh = this.receive.take(offset, payload);
     this.#bytesReceived += fresh;
     if (fresh === 0 || this.receive.acknowledgementDue) this.outbox.ackDue = true;
     return fresh;

@@ -12,12 +12,16 @@ const GATHER_FROM_PIECES = 64;
 /** Smaller pieces are copied, since a view costs more than they do and holds the whole chunk that it came in. */
 const SMALL_PIECE_BYTES = 1024;
 const GATHER_BYTES = 16 << 10;
+/** Pieces are handed over together up to this size, which is what node asks a kernel for. */
+const READ_BYTES = 64 << 10;
 
 export class ReceiveSide {
   #next = 0;
   #ended = false;
   #inbox: Buffer[] = [];
   #inboxBytes = 0;
+  /** So many pieces from the front on are the session's own; those behind them stand in memory that is lent. */
+  #owned = 0;
   /** The inbox's last piece where that still grows, and how far it is filled. */
   #gather: Buffer | undefined;
   #gathered = 0;
@@ -80,21 +84,14 @@ export class ReceiveSide {
     this.#toldAcknowledgement = this.acknowledgement;
   }
 
-  /** Takes the pieces of one record whose first byte has `offset`. Returns how many bytes were new. */
-  take(offset: number, pieces: readonly Buffer[], length: number): number {
-    const fresh = offset + length - this.#next;
+  /** Takes one record's payload, whose first byte has `offset`. Returns how many bytes were new. */
+  take(offset: number, payload: Buffer): number {
+    const end = offset + payload.length;
+    const fresh = end - this.#next;
     if (fresh <= 0) return 0;
     if (this.#ended) throw new ProtocolError('data behind the end of the stream');
-    if (offset + length > this.#toldEdge) throw new ProtocolError('data beyond the window');
-    let skip = length - fresh;
-    for (const piece of pieces) {
-      if (skip >= piece.length) {
-        skip -= piece.length;
-        continue;
-      }
-      this.#store(skip > 0 ? piece.subarray(skip) : piece);
-      skip = 0;
-    }
+    if (end > this.#toldEdge) throw new ProtocolError('data beyond the window');
+    this.#store(fresh < payload.length ? payload.subarray(payload.length - fresh) : payload);
     this.#next += fresh;
     this.#inboxBytes += fresh;
     return fresh;
@@ -108,15 +105,39 @@ export class ReceiveSide {
     return true;
   }
 
-  /** The next piece for the application, which counts as consumed with that. */
+  /** The next bytes for the application, which count as consumed with that: as much as one read from a kernel gives. */
   shift(now: Instant): Buffer | undefined {
-    const piece = this.#inbox.shift();
-    if (piece === undefined) return undefined;
+    const bytes = this.#shiftPieces();
+    if (bytes === undefined) return undefined;
     if (this.#inbox.length === 0) this.#gather = undefined;
-    this.#inboxBytes -= piece.length;
-    this.#takenSinceGrowth += piece.length;
+    this.#inboxBytes -= bytes.length;
+    this.#takenSinceGrowth += bytes.length;
     if (this.#takenSinceGrowth >= this.#window) this.#grow(now);
-    return piece;
+    return bytes;
+  }
+
+  #shiftPieces(): Buffer | undefined {
+    const [first, second] = this.#inbox;
+    if (first === undefined) return undefined;
+    let count = 1;
+    let length = first.length;
+    if (second !== undefined) {
+      for (let next: Buffer | undefined = second; next !== undefined; next = this.#inbox[count]) {
+        if (length + next.length > READ_BYTES) break;
+        length += next.length;
+        count += 1;
+      }
+    }
+    this.#owned = Math.max(0, this.#owned - count);
+    return count === 1 ? this.#inbox.shift() : Buffer.concat(this.#inbox.splice(0, count), length);
+  }
+
+  /** The memory in which the last pieces came, that of `lent`, is about to be used again. */
+  keep(lent: Buffer): void {
+    for (; this.#owned < this.#inbox.length; this.#owned++) {
+      const piece = this.#inbox[this.#owned] as Buffer;
+      if (piece.buffer === lent.buffer) this.#inbox[this.#owned] = Buffer.from(piece);
+    }
   }
 
   /** So that a peer that sends single bytes to a reader that sleeps can't make the inbox cost more than its window. */
@@ -138,6 +159,7 @@ export class ReceiveSide {
 
   discard(): void {
     this.#inbox = [];
+    this.#owned = 0;
     this.#inboxBytes = 0;
     this.#gather = undefined;
   }

@@ -42,10 +42,10 @@ function assemble(header: Uint8Array, { payload, tag }: SealedRecord, payloadByt
   return [out];
 }
 
-/** What {@link RecordReader.push} hands over: a verified record, payload in the pieces in which it came. */
-export type RecordHandler = (header: RecordHeader, payload: readonly Buffer[]) => void;
+/** What {@link RecordReader.push} hands over: a verified record. */
+export type RecordHandler = (header: RecordHeader, payload: Buffer) => void;
 
-const NO_PAYLOAD: readonly Buffer[] = [];
+const NO_PAYLOAD = Buffer.alloc(0);
 
 export class RecordReader {
   readonly #opener: RecordOpener;
@@ -53,8 +53,11 @@ export class RecordReader {
   /** What has come of a header or tag that was cut in two. */
   #partial: Buffer | undefined;
   #header: RecordHeader | undefined;
-  #payload: Buffer[] = [];
   #payloadMissing = 0;
+  /** The payload where it came whole. */
+  #payload: Buffer | undefined;
+  /** The payload where it came in pieces, or will have to wait for its tag. */
+  #assembly: Buffer | undefined;
 
   constructor(opener: RecordOpener, subflowNumber: number, portPair: PortPair) {
     this.#opener = opener;
@@ -62,39 +65,40 @@ export class RecordReader {
   }
 
   /**
-   * Takes the next bytes of the subflow, which this reader keeps views of. Throws a {@link WireError} for a malformed
-   * header or a wrong MAC; the subflow is of no use after that, since its framing cannot be trusted.
+   * Takes the next bytes of the subflow. Payloads handed over are views of them where possible; nothing of them is held
+   * on to after the return. Throws a {@link WireError} for a malformed header or a wrong MAC; the subflow is of no use
+   * after that, since its framing cannot be trusted.
    */
   push(chunk: Buffer, handle: RecordHandler): void {
     let at = 0;
     while (at < chunk.length) {
-      if (this.#header === undefined) {
-        at = this.#takeWhole(chunk, at, RECORD_HEADER_BYTES, (bytes, from) => this.#start(bytes, from));
-      } else if (this.#payloadMissing > 0) {
-        at = this.#takePayload(chunk, at);
-      } else {
-        const header = this.#header;
-        at = this.#takeWhole(chunk, at, TAG_BYTES, (bytes, from) => {
-          this.#finish(header, bytes.subarray(from, from + TAG_BYTES), handle);
-        });
+      const header = this.#header;
+      if (header !== undefined && this.#payloadMissing > 0) {
+        at = this.#takePayload(chunk, at, header);
+        continue;
       }
+      const length = header === undefined ? RECORD_HEADER_BYTES : TAG_BYTES;
+      const end = at + length - (this.#partial?.length ?? 0);
+      if (end > chunk.length) return this.#keep(chunk.subarray(at));
+      // From the chunk itself unless it was cut.
+      const bytes = this.#partial === undefined ? chunk : Buffer.concat([this.#partial, chunk.subarray(at, end)]);
+      const from = this.#partial === undefined ? at : 0;
+      this.#partial = undefined;
+      if (header === undefined) this.#start(bytes, from);
+      else this.#finish(header, bytes.subarray(from, from + TAG_BYTES), handle);
+      at = end;
     }
+    this.#keep(undefined);
   }
 
-  /** Calls `use` where `length` bytes are whole, from the chunk itself unless they were cut. Returns what is next. */
-  #takeWhole(chunk: Buffer, at: number, length: number, use: (bytes: Buffer, from: number) => void): number {
-    const have = this.#partial?.length ?? 0;
-    const end = at + length - have;
-    if (end > chunk.length) {
-      const rest = chunk.subarray(at);
+  /** The chunk ends within a record. `rest`: what has come of a header or tag. */
+  #keep(rest: Buffer | undefined): void {
+    if (rest !== undefined) {
       this.#partial = this.#partial === undefined ? Buffer.from(rest) : Buffer.concat([this.#partial, rest]);
-      return chunk.length;
     }
-    const partial = this.#partial;
-    this.#partial = undefined;
-    if (partial === undefined) use(chunk, at);
-    else use(Buffer.concat([partial, chunk.subarray(at, end)]), 0);
-    return end;
+    if (this.#payload === undefined) return;
+    this.#assembly = Buffer.from(this.#payload);
+    this.#payload = undefined;
   }
 
   #start(bytes: Buffer, from: number): void {
@@ -103,18 +107,24 @@ export class RecordReader {
     this.#opener.start(RECORD_PREFIX, this.#header.payloadBytes);
   }
 
-  #takePayload(chunk: Buffer, at: number): number {
+  #takePayload(chunk: Buffer, at: number, { payloadBytes }: RecordHeader): number {
     const end = Math.min(chunk.length, at + this.#payloadMissing);
-    this.#payload.push(this.#opener.update(chunk.subarray(at, end)));
+    const piece = this.#opener.update(chunk.subarray(at, end));
+    if (piece.length === payloadBytes) this.#payload = piece;
+    else {
+      this.#assembly ??= Buffer.allocUnsafeSlow(payloadBytes);
+      piece.copy(this.#assembly, payloadBytes - this.#payloadMissing);
+    }
     this.#payloadMissing -= end - at;
     return end;
   }
 
   #finish(header: RecordHeader, tag: Buffer, handle: RecordHandler): void {
     if (!this.#opener.finish(tag)) throw new WireError(`record mac: wrong, type ${header.type}`);
-    const payload = header.payloadBytes === 0 ? NO_PAYLOAD : this.#payload;
+    const payload = this.#payload ?? this.#assembly ?? NO_PAYLOAD;
     this.#header = undefined;
-    if (payload.length > 0) this.#payload = [];
+    this.#payload = undefined;
+    this.#assembly = undefined;
     this.#numbering.advance();
     handle(header, payload);
   }

@@ -50,7 +50,7 @@ export class StreamSession {
   readonly #path: PathKeeper;
   readonly #deadlines: Deadlines<'ack' | 'linger'> = new Deadlines(['ack', 'linger']);
   readonly #events: SessionEvent[] = [];
-  readonly #onRecord = (header: RecordHeader, payload: readonly Buffer[]): void => this.#handleRecord(header, payload);
+  readonly #onRecord = (header: RecordHeader, payload: Buffer): void => this.#handleRecord(header, payload);
   /** The owner wants no more bytes. */
   #ownerGone = false;
   /** The peer had finished, and its process is gone: only a later write is an error. */
@@ -267,7 +267,12 @@ export class StreamSession {
     }
   }
 
-  #handleRecord(header: RecordHeader, payload: readonly Buffer[]): void {
+  /** `chunk`, which came by {@link handleBytes}, is about to be overwritten: what of it is unread yet is copied. */
+  keepUnread(chunk: Buffer): void {
+    this.#stream.receive.keep(chunk);
+  }
+
+  #handleRecord(header: RecordHeader, payload: Buffer): void {
     const now = this.#inputNow;
     const subflow = this.#inputSubflow;
     if (this.#ended || subflow === undefined) return;
@@ -286,7 +291,7 @@ export class StreamSession {
     this.#finishWhenDone(now);
   }
 
-  #handleType(now: Instant, header: RecordHeader, payload: readonly Buffer[]): void {
+  #handleType(now: Instant, header: RecordHeader, payload: Buffer): void {
     const { outbox, receive } = this.#stream;
     switch (header.type) {
       case RECORD_TYPE.data:
@@ -315,7 +320,7 @@ export class StreamSession {
     }
   }
 
-  #handleData(now: Instant, header: RecordHeader, payload: readonly Buffer[]): void {
+  #handleData(now: Instant, header: RecordHeader, payload: Buffer): void {
     const fresh = this.#stream.take(header, payload);
     if (this.#ownerGone && fresh > 0) return this.reset(now);
     if (this.#stream.outbox.ackDue || this.#deadlines.get('ack') !== undefined) return;

@@ -62,7 +62,7 @@ export class Subflow {
   }
 
   #takeRefusal(chunk: Buffer): Authenticated<Refuse> | undefined {
-    const bytes = this.#refusal === undefined ? chunk : Buffer.concat([this.#refusal, chunk]);
+    const bytes = this.#refusal === undefined ? Buffer.from(chunk) : Buffer.concat([this.#refusal, chunk]);
     const length = helloLength(bytes);
     if (length === undefined || bytes.length < length) {
       this.#refusal = bytes;

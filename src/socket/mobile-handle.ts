@@ -123,6 +123,7 @@ function defineMobileHandle({ JsStream, ownerSymbol, writeResult }: SocketIntern
         if (this.#closed) return true; // node drains no closed socket either, but the peer must not be blocked by it
         this.#held = chunk;
         this.#deliver();
+        if (this.#held !== undefined) this.#held = Buffer.from(this.#held); // the memory was lent for the call
         return this.#reading && this.#held === undefined;
       }, false);
     }

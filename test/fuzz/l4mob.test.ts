@@ -101,7 +101,7 @@ const TARGETS: readonly (readonly [string, Target])[] = [
   [
     'whereabouts',
     (bytes) => {
-      const whereabouts = decodeWhereabouts([bytes.subarray(0, 5), bytes.subarray(5)]);
+      const whereabouts = decodeWhereabouts(bytes);
       if (whereabouts.addresses.some((ip) => !ip.includes(':'))) return undefined;
       return encodeWhereabouts(whereabouts);
     },

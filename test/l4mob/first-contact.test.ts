@@ -1,6 +1,6 @@
 /** One L4_INIT exchange for all connections that are opened to one destination at once. */
-import type { Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
+import type { TcpConnection } from '../../src/host/tcp-connection.ts';
 import { type ContactParticipant, FirstContacts } from '../../src/l4mob/io/first-contact.ts';
 import type { Agreement, HandshakeHandlers } from '../../src/l4mob/io/handshake-runner.ts';
 import type { OpenRequest } from '../../src/l4mob/io/mobile-stream.ts';
@@ -12,7 +12,7 @@ const PEER = {} as Peer;
 class Bench {
   readonly exchanges: { request: OpenRequest; handlers: HandshakeHandlers; referenced: boolean }[] = [];
   readonly told: string[] = [];
-  socketDestroyed = false;
+  connectionClosed = false;
   readonly contacts: FirstContacts = new FirstContacts({
     handshake: (request, handlers) => {
       const exchange = { request, handlers, referenced: true };
@@ -41,11 +41,11 @@ class Bench {
   }
 
   agree(exchange: number, inBand = false): void {
-    const destroy = (): void => {
-      this.socketDestroyed = true;
+    const close = (): void => {
+      this.connectionClosed = true;
     };
-    const socket = { destroy } as unknown as Socket;
-    const agreement = { contactIp: '192.0.2.1', roundTripMs: 5, ...(inBand ? { socket } : {}) } as Agreement;
+    const connection = { close } as unknown as TcpConnection;
+    const agreement = { contactIp: '192.0.2.1', roundTripMs: 5, ...(inBand ? { connection } : {}) } as Agreement;
     this.exchanges[exchange]?.handlers.onAgreed(agreement);
   }
 }
@@ -89,13 +89,13 @@ describe('first contact', () => {
     expect(bench.exchanges[1]?.referenced).toBe(true);
     bench.agree(0, true);
     expect(bench.told).toEqual(['aware']);
-    expect(bench.socketDestroyed).toBe(true);
+    expect(bench.connectionClosed).toBe(true);
   });
 
   test('a connection made for the offer is closed where nobody takes it', () => {
     const bench = new Bench();
     bench.contacts.join(REQUEST, bench.participant('a', false));
     bench.agree(0, true);
-    expect(bench.socketDestroyed).toBe(true);
+    expect(bench.connectionClosed).toBe(true);
   });
 });

@@ -17,8 +17,8 @@ class Link {
   readonly writer: RecordWriter;
   readonly reader: RecordReader;
   readonly received: Received[] = [];
-  readonly #take = (header: RecordHeader, payload: readonly Buffer[]): void => {
-    this.received.push({ header, payload: Buffer.concat(payload) });
+  readonly #take = (header: RecordHeader, payload: Buffer): void => {
+    this.received.push({ header, payload: Buffer.from(payload) });
   };
 
   constructor(suite: Suite, subflow = 1, readerSubflow: number = subflow, readerPair: typeof PORT_PAIR = PORT_PAIR) {

@@ -101,7 +101,7 @@ class Bench {
     for (let out = this.session.pollTransmit(this.now); out !== undefined; out = this.session.pollTransmit(this.now)) {
       for (const part of out.bytes) {
         this.#reader?.push(Buffer.from(part), (header, payload) => {
-          this.received.push({ type: header.type, payload: Buffer.concat(payload).toString(), header });
+          this.received.push({ type: header.type, payload: payload.toString(), header });
         });
       }
     }

@@ -2,13 +2,13 @@
  * Acceptor: the responder's half of an endpoint. It keeps the application's listeners, answers L4_INIT for them on
  * companion UDP ports, and takes subflows: OPEN makes a session, RESUME brings one back.
  */
-import type { Socket } from 'node:net';
-import { canonicalAddress, isLoopback, type TransportAddress } from '../../core/address.ts';
+import { isLoopback, type TransportAddress } from '../../core/address.ts';
 import { WireError } from '../../core/errors.ts';
 import type { Instant } from '../../core/time.ts';
 import { Alarm, after, monotonicNow } from '../../host/clock.ts';
 import type { LocalAddress } from '../../host/local-addresses.ts';
 import { osRandom } from '../../host/random.ts';
+import type { TcpConnection } from '../../host/tcp-connection.ts';
 import { type Association, isGenuineResume, refuseUnknown } from '../association.ts';
 import type { Group } from '../key-agreement.ts';
 import {
@@ -66,6 +66,9 @@ export interface AcceptorCounters {
   replayedOpens: number;
   refusedOpens: number;
 }
+
+/** Who was turned away has read why, or never will. */
+const TURNED_AWAY_MS = 1_000;
 
 interface AcceptedSession {
   readonly driver: StreamDriver;
@@ -252,27 +255,26 @@ export class Acceptor {
 
   // ---- hellos ------------------------------------------------------------------------------------------------------
 
-  #handleHello(port: SessionPort, socket: Socket, hello: Buffer, rest: Buffer): void {
-    socket.on('error', () => socket.destroy());
-    if (hello[0] === HELLO_TYPE.open) this.#handleOpen(port, socket, decodeOpen(hello), rest);
-    else if (hello[0] === HELLO_TYPE.resume) this.#handleResume(socket, hello, rest);
+  #handleHello(port: SessionPort, connection: TcpConnection, hello: Buffer, rest: Buffer): void {
+    if (hello[0] === HELLO_TYPE.open) this.#handleOpen(port, connection, decodeOpen(hello), rest);
+    else if (hello[0] === HELLO_TYPE.resume) this.#handleResume(connection, hello, rest);
     else throw new WireError('hello: REFUSE to a responder');
   }
 
-  #handleOpen(port: SessionPort, socket: Socket, open: Authenticated<Open>, rest: Buffer): void {
+  #handleOpen(port: SessionPort, connection: TcpConnection, open: Authenticated<Open>, rest: Buffer): void {
     const { message, mac } = open;
     const association = this.#responder.association(message.associationId);
-    if (association === undefined) return this.#turnUnknownAway(socket);
+    if (association === undefined) return this.#turnUnknownAway(connection);
     const identity = association.identify(open);
     if (identity === undefined) {
       this.counters.forgedHellos += 1;
-      socket.destroy();
+      connection.close();
       return;
     }
     this.#responder.confirm(association);
     const refuse = (code: RefuseCode, ports: readonly number[] = []): void => {
       this.counters.refusedOpens += 1;
-      turnAway(socket, association.refuse(code, ports, mac));
+      turnAway(connection, association.refuse(code, ports, mac));
     };
     const { portPair } = message;
     const running = this.#sessions.get(portPairKey(portPair));
@@ -283,46 +285,46 @@ export class Acceptor {
       window: message.window,
     } as const;
     if (running?.association === association && running.openNumber === message.openNumber) {
-      if (running.driver.attachAccepted(socket, hello, rest)) return;
+      if (running.driver.attachAccepted(connection, hello, rest)) return;
       this.counters.staleHellos += 1;
       return refuse('stale');
     }
     if (running !== undefined) return refuse('port-pair', this.#freePorts(portPair));
     const request = port.listeners.get(portPair.responder);
     if (request === undefined) return refuse('listener-gone');
-    if (request.accepts?.(canonicalAddress(socket.remoteAddress ?? '') ?? '') === false) return refuse('policy');
+    if (request.accepts?.(connection.remote.ip) === false) return refuse('policy');
     if (this.#sessions.size - this.#tombstones.size >= this.#options.limits.sessions) return refuse('limit');
     if (!association.useOpenNumber(message.openNumber)) {
       this.counters.replayedOpens += 1;
       return refuse('stale');
     }
-    const driver = this.#newSession(port, socket, association, identity, message.openNumber);
+    const driver = this.#newSession(port, connection, association, identity, message.openNumber);
     // Attached first: an owner that turns the session away at once has a peer to tell.
-    driver.attachAccepted(socket, hello, rest);
+    driver.attachAccepted(connection, hello, rest);
     request.onSession(driver);
     driver.tellOwner();
   }
 
-  #handleResume(socket: Socket, bytes: Buffer, rest: Buffer): void {
+  #handleResume(connection: TcpConnection, bytes: Buffer, rest: Buffer): void {
     const resume = decodeResume(bytes);
     const { message } = resume;
     const running = this.#sessions.get(portPairKey(message.portPair));
     if (running === undefined || Buffer.compare(running.association.id, message.associationId) !== 0) {
-      return this.#turnUnknownAway(socket);
+      return this.#turnUnknownAway(connection);
     }
     if (!isGenuineResume(running.identity.keys, resume)) {
       this.counters.forgedHellos += 1;
-      socket.destroy();
+      connection.close();
       return;
     }
-    if (running.driver.attachAccepted(socket, { kind: 'resume', ...message }, rest)) return;
+    if (running.driver.attachAccepted(connection, { kind: 'resume', ...message }, rest)) return;
     this.counters.staleHellos += 1;
-    turnAway(socket, running.association.refuse('stale', [], resume.mac));
+    turnAway(connection, running.association.refuse('stale', [], resume.mac));
   }
 
   #newSession(
     port: SessionPort,
-    socket: Socket,
+    connection: TcpConnection,
     association: Association,
     identity: SessionIdentity,
     openNumber: number,
@@ -340,8 +342,8 @@ export class Acceptor {
       id: `r-${portPairText(portPair)}`,
       session,
       peer,
-      local: { ip: socket.localAddress ?? '', port: portPair.responder },
-      remote: { ip: socket.remoteAddress ?? '', port: portPair.initiator },
+      local: { ip: connection.local.ip, port: portPair.responder },
+      remote: { ip: connection.remote.ip, port: portPair.initiator },
       host: this.#driverHost,
     });
     peer.drivers.add(driver);
@@ -389,9 +391,9 @@ export class Acceptor {
     this.#closeIfIdle(buried.sessionPort);
   }
 
-  #turnUnknownAway(socket: Socket): void {
+  #turnUnknownAway(connection: TcpConnection): void {
     this.counters.unknownHellos += 1;
-    turnAway(socket, refuseUnknown());
+    turnAway(connection, refuseUnknown());
   }
 
   #freePorts({ responder }: PortPair): number[] {
@@ -399,8 +401,13 @@ export class Acceptor {
   }
 }
 
-function turnAway(socket: Socket, refusal: Uint8Array): void {
-  socket.resume();
-  socket.end(refusal);
-  after(1000, () => socket.destroy());
+function turnAway(connection: TcpConnection, refusal: Uint8Array): void {
+  const cancelTimer = after(TURNED_AWAY_MS, () => connection.close());
+  const close = (): void => {
+    cancelTimer();
+    connection.close();
+  };
+  connection.handler = { onBytes() {}, onEnd: close, onError: cancelTimer, onDrain() {} };
+  connection.write([refusal]);
+  connection.end();
 }

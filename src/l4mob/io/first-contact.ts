@@ -92,7 +92,7 @@ class Contact implements FirstContact {
     const participants = this.#over();
     if (participants.length === 0) {
       this.#host.rememberAware(this.#request, agreement);
-      agreement.socket?.destroy();
+      agreement.connection?.close();
       return;
     }
     const peer = this.#host.remember(this.#request, agreement);
@@ -100,7 +100,7 @@ class Contact implements FirstContact {
     for (const participant of participants) {
       if (participant.agreed(peer, agreement.roundTripMs, offered)) offered = undefined;
     }
-    offered?.socket?.destroy();
+    offered?.connection?.close();
   }
 
   #over(): ContactParticipant[] {

@@ -2,10 +2,10 @@
  * Runs L4_INIT/L4_OFFER: over UDP to the application's own port number at each of the destination's addresses, or
  * in-band on a configured peer's session port.
  */
-import type { Socket } from 'node:net';
 import type { TransportAddress } from '../../core/address.ts';
 import { WireError } from '../../core/errors.ts';
 import { Alarm, monotonicNow } from '../../host/clock.ts';
+import type { TcpConnection } from '../../host/tcp-connection.ts';
 import { dialTcp } from '../../host/tcp-dialer.ts';
 import { type ConnectedUdp, connectUdp } from '../../host/udp-port.ts';
 import type { Association } from '../association.ts';
@@ -21,7 +21,7 @@ export interface Agreement {
   readonly contactIp: string;
   readonly roundTripMs: number;
   /** In-band: the connection on which OPEN follows. */
-  readonly socket?: Socket;
+  readonly connection?: TcpConnection;
 }
 
 export interface HandshakeHandlers {
@@ -155,7 +155,7 @@ export function runInBandHandshake(
   make: MakeHandshake,
   handlers: HandshakeHandlers,
 ): RunningHandshake {
-  let socket: Socket | undefined;
+  let connection: TcpConnection | undefined;
   let done = false;
   const finish = (act: () => void): void => {
     if (done) return;
@@ -164,7 +164,7 @@ export function runInBandHandshake(
   };
   const fail = (reason: PlainReason): void =>
     finish(() => {
-      socket?.destroy();
+      connection?.close();
       handlers.onFailed(reason);
     });
   const dial = dialTcp({
@@ -172,7 +172,7 @@ export function runInBandHandshake(
     timeoutMs,
     onFailed: () => fail('session-port-unreachable'),
     onConnected: (connected, roundTripMs) => {
-      socket = connected;
+      connection = connected;
       const handshake = make(monotonicNow());
       let received = Buffer.alloc(0);
       const alarm = new Alarm((now) => {
@@ -182,7 +182,6 @@ export function runInBandHandshake(
       const release = (): void => {
         if (handshake.rejected > 0) handlers.onRejected?.(handshake.rejected);
         alarm.set(undefined);
-        connected.removeAllListeners();
       };
       // Over TCP nothing is lost: the ladder only bounds the wait, and no L4_INIT is sent twice.
       let sent: Uint8Array | undefined;
@@ -192,31 +191,36 @@ export function runInBandHandshake(
         if (outcome?.type === 'accepted') {
           release();
           const { association, portPair } = outcome;
-          const contactIp = connected.remoteAddress ?? '';
-          return finish(() => handlers.onAgreed({ association, portPair, contactIp, roundTripMs, socket: connected }));
+          const contactIp = connected.remote.ip;
+          return finish(() =>
+            handlers.onAgreed({ association, portPair, contactIp, roundTripMs, connection: connected }),
+          );
         }
         if (outcome !== undefined) return fail(plainReason(outcome));
         const bytes = handshake.pollTransmit();
-        if (bytes !== undefined && bytes !== sent) connected.write(bytes);
+        if (bytes !== undefined && bytes !== sent) connected.write([bytes]);
         sent = bytes ?? sent;
         alarm.set(handshake.pollTimeout());
       };
-      connected.on('error', () => fail('session-port-unreachable'));
-      connected.on('end', () => fail('session-port-unreachable'));
-      connected.on('close', () => fail('session-port-unreachable'));
-      connected.on('data', (chunk: Buffer) => {
-        received = Buffer.concat([received, chunk]);
-        try {
-          const length = signalLength(received);
-          if (length === undefined || received.length < length) return;
-          handshake.handleDatagram(monotonicNow(), received.subarray(0, length));
-          received = received.subarray(length);
-        } catch (error) {
-          if (!(error instanceof WireError)) throw error;
-          return fail('handshake-failed');
-        }
-        pump();
-      });
+      const unreachable = (): void => fail('session-port-unreachable');
+      connected.handler = {
+        onBytes: (bytes) => {
+          received = Buffer.concat([received, bytes]);
+          try {
+            const length = signalLength(received);
+            if (length === undefined || received.length < length) return;
+            handshake.handleDatagram(monotonicNow(), received.subarray(0, length));
+            received = received.subarray(length);
+          } catch (error) {
+            if (!(error instanceof WireError)) throw error;
+            return fail('handshake-failed');
+          }
+          pump();
+        },
+        onEnd: unreachable,
+        onError: unreachable,
+        onDrain: () => {},
+      };
       pump();
     },
   });
@@ -224,7 +228,7 @@ export function runInBandHandshake(
     goOnUnreferenced: () =>
       finish(() => {
         dial.cancel();
-        socket?.destroy();
+        connection?.close();
       }),
   };
 }

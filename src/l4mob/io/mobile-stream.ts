@@ -6,7 +6,7 @@ import type { TransportAddress } from '../../core/address.ts';
 
 /** What a stream tells its owner. Calls never come from inside a call of the owner's into the stream. */
 export interface StreamOwner {
-  /** Bytes in order, owned by the receiver from here on. Returns false to stop until `read()` is called. */
+  /** Bytes in order, in memory that is lent until this returns. Returns false to stop until `read()` is called. */
   onData(chunk: Buffer): boolean;
   /** The peer has finished sending; comes after the last `onData`. */
   onEnd(): void;

@@ -3,10 +3,10 @@
  * L4_OFFER names; a later contact with the same process connects at once. It also dials for sessions that lost their
  * subflow, and finds a way on when an OPEN was refused.
  */
-import type { Socket } from 'node:net';
-import { formatTransportAddress } from '../../core/address.ts';
+import { familyOf, formatTransportAddress } from '../../core/address.ts';
 import { monotonicNow } from '../../host/clock.ts';
 import { osRandom } from '../../host/random.ts';
+import type { TcpConnection } from '../../host/tcp-connection.ts';
 import { type Dial, dialTcp } from '../../host/tcp-dialer.ts';
 import type { Association } from '../association.ts';
 import { InitiatorHandshake } from '../initiator-handshake.ts';
@@ -183,7 +183,13 @@ export class Opener implements FirstContactsHost {
     return this.#portPairs.isFree(now, { initiator: localPort, responder }) ? [localPort] : [];
   }
 
-  newSession(peer: Peer, request: OpenRequest, portPair: PortPair, socket: Socket, roundTripMs: number): StreamDriver {
+  newSession(
+    peer: Peer,
+    request: OpenRequest,
+    portPair: PortPair,
+    connection: TcpConnection,
+    roundTripMs: number,
+  ): StreamDriver {
     this.#portPairs.take(portPair);
     this.#sessions += 1;
     const session = new StreamSession({
@@ -197,12 +203,12 @@ export class Opener implements FirstContactsHost {
       session,
       peer,
       request,
-      local: { ip: socket.localAddress ?? '', port: portPair.initiator },
+      local: { ip: localIp(connection, peer), port: portPair.initiator },
       remote: { ip: peer.contactIp ?? '', port: request.port },
       host: this.#driverHost,
     });
     peer.drivers.add(driver);
-    driver.begin(socket, roundTripMs);
+    driver.begin(connection, roundTripMs);
     this.#host.started(driver);
     return driver;
   }
@@ -223,7 +229,7 @@ export class Opener implements FirstContactsHost {
     const dial = dialTcp({
       candidates,
       timeoutMs: REDIAL_MS,
-      onConnected: (socket, roundTripMs) => driver.attachDialed(socket, roundTripMs),
+      onConnected: (connection, roundTripMs) => driver.attachDialed(connection, roundTripMs),
       onFailed: (reason) => driver.dialFailed(reason),
     });
     this.#dials.set(driver, dial);
@@ -257,12 +263,17 @@ export class Opener implements FirstContactsHost {
     // The process behind the port is another one now; nothing was delivered, so it may have it all.
     this.handshake(request, {
       onAgreed: (agreement) => {
-        agreement.socket?.destroy();
+        agreement.connection?.close();
         reopen(this.remember(request, agreement), agreement.portPair);
       },
       onFailed: () => driver.update((session) => session.fail('ECONNREFUSED')),
     });
   }
+}
+
+/** Who asked for an IPv4 host by its mapped address sees the like on its own side. */
+function localIp({ local }: TcpConnection, { contactIp = '' }: Peer): string {
+  return familyOf(contactIp) === 6 && familyOf(local.ip) === 4 ? `::ffff:${local.ip}` : local.ip;
 }
 
 class Opening implements PendingOpen, ContactParticipant {
@@ -312,8 +323,8 @@ class Opening implements PendingOpen, ContactParticipant {
     if (this.#done) return false;
     this.#handlers.onOffer();
     if (this.#done) return false;
-    if (offered?.socket !== undefined) {
-      this.#open(peer, offered.portPair, offered.socket, roundTripMs);
+    if (offered?.connection !== undefined) {
+      this.#open(peer, offered.portPair, offered.connection, roundTripMs);
       return true;
     }
     const portPair = offered?.portPair ?? this.#opener.freePortPair(this.#request);
@@ -338,9 +349,9 @@ class Opening implements PendingOpen, ContactParticipant {
       candidates: peer.destinations(),
       timeoutMs,
       localAddress: this.#request.localAddress,
-      onConnected: (socket, roundTripMs) => {
-        if (this.#done) socket.destroy();
-        else this.#open(peer, portPair, socket, roundTripMs);
+      onConnected: (connection, roundTripMs) => {
+        if (this.#done) connection.close();
+        else this.#open(peer, portPair, connection, roundTripMs);
       },
       onFailed: () => {
         if (!this.#done) onFailed();
@@ -348,9 +359,9 @@ class Opening implements PendingOpen, ContactParticipant {
     });
   }
 
-  #open(peer: Peer, portPair: PortPair, socket: Socket, roundTripMs: number): void {
+  #open(peer: Peer, portPair: PortPair, connection: TcpConnection, roundTripMs: number): void {
     this.#done = true;
-    this.#handlers.onOpen(this.#opener.newSession(peer, this.#request, portPair, socket, roundTripMs));
+    this.#handlers.onOpen(this.#opener.newSession(peer, this.#request, portPair, connection, roundTripMs));
   }
 
   #plain(reason: PlainReason): void {

@@ -5,12 +5,11 @@
  * connection costs little and not for long.
  */
 import cluster from 'node:cluster';
-import net, { type Socket } from 'node:net';
-import { canonicalAddress, type TransportAddress } from '../../core/address.ts';
+import type { TransportAddress } from '../../core/address.ts';
 import { WireError } from '../../core/errors.ts';
 import { after } from '../../host/clock.ts';
-import { nativeListen } from '../../host/native.ts';
-import { SUBFLOW_SOCKET_OPTIONS } from '../../host/tcp-dialer.ts';
+import type { TcpConnection } from '../../host/tcp-connection.ts';
+import { listenTcp, type TcpListener } from '../../host/tcp-listener.ts';
 import { openUdpPort, type UdpPort } from '../../host/udp-port.ts';
 import { helloLength } from '../wire/hello.ts';
 import { signalLength, signalTypeOf } from '../wire/signal-header.ts';
@@ -19,8 +18,8 @@ import type { ListenRequest } from './mobile-stream.ts';
 export interface SessionPortHost {
   /** Answers an L4_INIT that came in-band. */
   handleInBandInit(port: SessionPort, bytes: Uint8Array, from: TransportAddress): Uint8Array | undefined;
-  /** Takes over the socket, or closes it. */
-  handleHello(port: SessionPort, socket: Socket, hello: Buffer, rest: Buffer): void;
+  /** Takes over the connection, or closes it. */
+  handleHello(port: SessionPort, connection: TcpConnection, hello: Buffer, rest: Buffer): void;
   handleSignal(bytes: Uint8Array, from: TransportAddress): void;
   malformedHello(): void;
   /** No port of those allowed can be had: no session reaches the listeners. */
@@ -47,38 +46,31 @@ export class SessionPort {
   /** The application's listeners that are reached through this port, by their own port number. */
   readonly listeners: Map<number, ListenRequest> = new Map();
   readonly #host: SessionPortHost;
-  readonly #server: net.Server;
-  readonly #withoutHello = new Set<Socket>();
+  readonly #listener: TcpListener;
+  readonly #withoutHello = new Set<TcpConnection>();
   #udp: UdpPort | undefined;
   #port = 0;
 
   constructor({ address, ipv6Only, ports, host }: SessionPortInit) {
-    const [first, last] = ports;
-    let port = first;
     this.address = address;
     this.#host = host;
-    this.#server = net.createServer(SUBFLOW_SOCKET_OPTIONS, (socket) => this.#accept(socket));
-    this.#server.unref();
-    const listen = (): void => {
-      nativeListen.call(this.#server, { host: address, port, ipv6Only, exclusive: cluster.isWorker });
-    };
-    this.#server.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EADDRINUSE' || port >= last) return host.unavailable(this, error);
-      port += 1;
-      listen();
+    this.#listener = listenTcp({
+      address,
+      ports,
+      ipv6Only,
+      exclusive: cluster.isWorker,
+      onConnection: (connection) => this.#accept(connection),
+      onError: (error) => host.unavailable(this, error),
+      onListening: (port) => {
+        this.#port = port;
+        this.#udp = openUdpPort({
+          address,
+          port,
+          ipv6Only,
+          onDatagram: (bytes, from) => this.#host.handleSignal(bytes, from),
+        });
+      },
     });
-    this.#server.on('listening', () => {
-      const bound = this.#server.address();
-      if (bound === null || typeof bound === 'string') return;
-      this.#port = bound.port;
-      this.#udp = openUdpPort({
-        address,
-        port: bound.port,
-        ipv6Only,
-        onDatagram: (bytes, from) => this.#host.handleSignal(bytes, from),
-      });
-    });
-    listen();
   }
 
   /** 0 until it listens. */
@@ -91,55 +83,64 @@ export class SessionPort {
   }
 
   close(): void {
-    this.#server.close();
+    this.#listener.close();
     this.#udp?.close();
-    for (const socket of this.#withoutHello) socket.destroy();
+    for (const connection of this.#withoutHello) connection.close();
   }
 
-  #accept(socket: Socket): void {
-    this.#withoutHello.add(socket);
+  #accept(connection: TcpConnection): void {
+    this.#withoutHello.add(connection);
     if (this.#withoutHello.size > MAX_WITHOUT_HELLO) {
-      for (const oldest of this.#withoutHello) {
-        oldest.destroy();
-        break;
-      }
+      const [oldest] = this.#withoutHello;
+      oldest?.close();
+      if (oldest !== undefined) this.#withoutHello.delete(oldest);
     }
-    const cancelTimer = after(HELLO_WITHIN_MS, () => socket.destroy());
+    connection.unref();
     const release = (): void => {
       cancelTimer();
-      this.#withoutHello.delete(socket);
-      socket.removeAllListeners('data');
+      this.#withoutHello.delete(connection);
     };
-    const from = { ip: canonicalAddress(socket.remoteAddress ?? '') ?? '', port: socket.remotePort ?? 0 };
+    const close = (): void => {
+      release();
+      connection.close();
+    };
+    const cancelTimer = after(HELLO_WITHIN_MS, close);
     let received: Buffer = Buffer.alloc(0);
     let rounds = 0;
-    socket.on('error', () => socket.destroy());
-    socket.on('end', () => {
-      if (received.length > 0) this.#host.malformedHello();
-      socket.destroy();
-    });
-    socket.on('close', release);
-    socket.on('data', (chunk: Buffer) => {
-      received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
-      try {
-        for (let message = takeMessage(received); message !== undefined; message = takeMessage(received)) {
-          received = received.subarray(message.length);
-          if (signalTypeOf(message) === undefined) {
-            release();
-            socket.removeAllListeners();
-            return this.#host.handleHello(this, socket, message, received);
-          }
-          rounds += 1;
-          if (rounds > MAX_IN_BAND_ROUNDS) throw new WireError('in-band: too many L4_INITs');
-          const answer = this.#host.handleInBandInit(this, message, from);
-          if (answer !== undefined) socket.write(answer);
-        }
-      } catch (error) {
-        if (!(error instanceof WireError)) throw error;
-        this.#host.malformedHello();
-        socket.destroy();
+    /** Returns whether it was a hello: then the connection is somebody else's. */
+    const handle = (message: Buffer): boolean => {
+      if (signalTypeOf(message) === undefined) {
+        release();
+        this.#host.handleHello(this, connection, message, received);
+        return true;
       }
-    });
+      rounds += 1;
+      if (rounds > MAX_IN_BAND_ROUNDS) throw new WireError('in-band: too many L4_INITs');
+      const answer = this.#host.handleInBandInit(this, message, connection.remote);
+      if (answer !== undefined) connection.write([answer]);
+      return false;
+    };
+    connection.handler = {
+      onBytes: (bytes) => {
+        received = received.length === 0 ? Buffer.from(bytes) : Buffer.concat([received, bytes]);
+        try {
+          for (let message = takeMessage(received); message !== undefined; message = takeMessage(received)) {
+            received = received.subarray(message.length);
+            if (handle(message)) return;
+          }
+        } catch (error) {
+          if (!(error instanceof WireError)) throw error;
+          this.#host.malformedHello();
+          close();
+        }
+      },
+      onEnd: () => {
+        if (received.length > 0) this.#host.malformedHello();
+        close();
+      },
+      onError: release,
+      onDrain: () => {},
+    };
   }
 }
 

@@ -2,25 +2,18 @@
  * Stream driver: one {@link StreamSession} on real sockets, as a {@link MobileStream}. After every input it drains
  * transmits, events and data, then re-arms its one alarm. Where new subflows come from is the endpoint's business.
  */
-import type { Socket } from 'node:net';
-import { canonicalAddress, type TransportAddress } from '../../core/address.ts';
+import type { TransportAddress } from '../../core/address.ts';
 import type { Instant } from '../../core/time.ts';
 import { Alarm, monotonicNow } from '../../host/clock.ts';
 import { currentTurn } from '../../host/event-loop-turn.ts';
-import type {
-  SessionErrorCode,
-  SessionEvent,
-  StreamSession,
-  SubflowEnd,
-  Transmit,
-  VerifiedHello,
-} from '../stream-session.ts';
+import type { TcpConnection, TcpConnectionHandler } from '../../host/tcp-connection.ts';
+import type { SessionErrorCode, SessionEvent, StreamSession, SubflowEnd, VerifiedHello } from '../stream-session.ts';
 import type { DriverHost } from './driver-host.ts';
 import type { MobileStream, OpenRequest, PathInfo, SessionLifeEventName, StreamOwner } from './mobile-stream.ts';
 import type { Peer } from './peer.ts';
 import { type Callback, PendingCalls } from './pending-calls.ts';
 import { isPathError, sessionError } from './session-error.ts';
-import { StrandedSockets } from './stranded-sockets.ts';
+import { StrandedConnections } from './stranded-connections.ts';
 
 export interface StreamDriverInit {
   readonly id: string;
@@ -33,14 +26,19 @@ export interface StreamDriverInit {
   readonly host: DriverHost;
 }
 
-interface SubflowSocket {
+interface ConnectedSubflow {
   readonly id: number;
-  readonly socket: Socket;
+  readonly connection: TcpConnection;
   readonly path: PathInfo;
 }
 
 /** Unacknowledged bytes at the end of a stream that fit into the first flight of a new connection. */
 const SMALL_END_BYTES = 14 << 10;
+
+/** Records enough to keep the kernel busy while the next ones are made. */
+const BATCH_BYTES = 128 << 10;
+const NOTHING: readonly Uint8Array[] = [];
+const UNHEARD: TcpConnectionHandler = { onBytes() {}, onEnd() {}, onError() {}, onDrain() {} };
 
 export class StreamDriver implements MobileStream {
   readonly id: string;
@@ -54,8 +52,8 @@ export class StreamDriver implements MobileStream {
   owner: StreamOwner | undefined;
   readonly #host: DriverHost;
   readonly #alarm: Alarm;
-  readonly #subflows = new Map<number, SubflowSocket>();
-  readonly #stranded: StrandedSockets = new StrandedSockets();
+  readonly #subflows = new Map<number, ConnectedSubflow>();
+  readonly #stranded: StrandedConnections = new StrandedConnections();
   #lastPath: PathInfo | undefined;
   #beginning: (() => void) | undefined;
   #lastSubflowId = 0;
@@ -63,7 +61,6 @@ export class StreamDriver implements MobileStream {
   readonly #enders: PendingCalls = new PendingCalls();
   /** Too much is on its way to call it finished before the peer has it. */
   #endsInBulk = false;
-  readonly #onWritten = (): void => this.#releaseEnd();
   #wantsData = false;
   #endTold = false;
   #dataTurn = 0;
@@ -74,7 +71,7 @@ export class StreamDriver implements MobileStream {
   #referenced = true;
   #pumping = false;
   #pumpScheduled = false;
-  #holder: 'none' | 'socket' | 'alarm' | undefined;
+  #holder: 'none' | 'connection' | 'alarm' | undefined;
 
   constructor({ id, session, peer, request, local, remote, host }: StreamDriverInit) {
     this.id = id;
@@ -168,16 +165,16 @@ export class StreamDriver implements MobileStream {
 
   // ---- the endpoint's side -----------------------------------------------------------------------------------------
 
-  attachDialed(socket: Socket, roundTripMs: number): void {
+  attachDialed(connection: TcpConnection, roundTripMs: number): void {
     const now = monotonicNow();
-    const id = this.#adopt(socket);
+    const id = this.#adopt(connection);
     this.session.attachDialed(now, id, roundTripMs);
     this.#pump(now);
   }
 
   /** The first subflow: OPEN waits a moment for what the application writes when it is connected, and takes it along. */
-  begin(socket: Socket, roundTripMs: number): void {
-    const id = this.#adopt(socket);
+  begin(connection: TcpConnection, roundTripMs: number): void {
+    const id = this.#adopt(connection);
     this.#beginning = () => this.session.attachDialed(monotonicNow(), id, roundTripMs);
     this.#schedulePump();
   }
@@ -188,11 +185,11 @@ export class StreamDriver implements MobileStream {
     begin?.();
   }
 
-  /** `rest`: bytes that came behind the hello. Returns false for an old hello; then the socket is left alone. */
-  attachAccepted(socket: Socket, hello: VerifiedHello, rest: Buffer): boolean {
+  /** `rest`: bytes that came behind the hello. Returns false for an old hello; then the connection is left alone. */
+  attachAccepted(connection: TcpConnection, hello: VerifiedHello, rest: Buffer): boolean {
     const now = monotonicNow();
     if (!this.session.attachAccepted(now, this.#lastSubflowId + 1, hello)) return false;
-    const id = this.#adopt(socket);
+    const id = this.#adopt(connection);
     if (rest.length > 0) this.session.handleBytes(now, id, rest);
     this.#pump(now);
     return true;
@@ -213,10 +210,10 @@ export class StreamDriver implements MobileStream {
   networkChanged(lost: ReadonlySet<string>): void {
     this.#begin();
     const now = monotonicNow();
-    for (const { id, socket, path } of [...this.#subflows.values()]) {
+    for (const { id, connection, path } of [...this.#subflows.values()]) {
       if (!lost.has(path.local.ip)) continue;
       this.#drop(id);
-      this.#stranded.add(socket);
+      this.#stranded.add(connection);
       this.session.handleSubflowEnd(now, id, 'lost');
     }
     this.session.handleNetworkChange(now);
@@ -232,29 +229,26 @@ export class StreamDriver implements MobileStream {
 
   // ---- subflows ----------------------------------------------------------------------------------------------------
 
-  #adopt(socket: Socket): number {
+  #adopt(connection: TcpConnection): number {
     this.#lastSubflowId += 1;
     const id = this.#lastSubflowId;
-    const path = {
-      local: { ip: canonicalAddress(socket.localAddress ?? '') ?? '', port: socket.localPort ?? 0 },
-      remote: { ip: canonicalAddress(socket.remoteAddress ?? '') ?? '', port: socket.remotePort ?? 0 },
-    };
+    const path = { local: connection.local, remote: connection.remote };
     this.#lastPath = path;
-    this.#subflows.set(id, { id, socket, path });
-    socket.on('data', (chunk: Buffer) => {
-      const now = monotonicNow();
-      this.session.handleBytes(now, id, chunk);
-      this.#pump(now);
-    });
-    socket.on('drain', () => {
-      this.session.setBlocked(id, false);
-      this.#pump(monotonicNow());
-    });
-    socket.on('end', () => this.#subflowEnded(id, 'closed'));
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      this.#subflowEnded(id, isPathError(error) ? 'lost' : 'reset');
-    });
-    socket.on('close', () => this.#subflowEnded(id, 'reset'));
+    this.#subflows.set(id, { id, connection, path });
+    connection.handler = {
+      onBytes: (bytes) => {
+        const now = monotonicNow();
+        this.session.handleBytes(now, id, bytes);
+        this.#pump(now);
+        this.session.keepUnread(bytes);
+      },
+      onDrain: () => {
+        this.session.setBlocked(id, false);
+        this.#pump(monotonicNow());
+      },
+      onEnd: () => this.#subflowEnded(id, 'closed'),
+      onError: (error) => this.#subflowEnded(id, isPathError(error) ? 'lost' : 'reset'),
+    };
     this.#holder = undefined;
     this.#applyReference();
     return id;
@@ -262,23 +256,21 @@ export class StreamDriver implements MobileStream {
 
   #subflowEnded(id: number, how: SubflowEnd): void {
     this.#begin();
-    const socket = this.#drop(id);
-    if (socket === undefined) return;
-    socket.destroy();
+    const connection = this.#drop(id);
+    if (connection === undefined) return;
+    connection.close();
     const now = monotonicNow();
     this.session.handleSubflowEnd(now, id, how);
     this.#pump(now);
   }
 
-  #drop(id: number): Socket | undefined {
+  #drop(id: number): TcpConnection | undefined {
     const subflow = this.#subflows.get(id);
     if (subflow === undefined) return undefined;
     this.#subflows.delete(id);
     this.#lastPath = subflow.path;
-    const { socket } = subflow;
-    socket.removeAllListeners();
-    socket.on('error', () => {}); // it is on its way out: what it still has to say concerns nobody
-    return socket;
+    subflow.connection.handler = UNHEARD; // it is on its way out: what it still has to say concerns nobody
+    return subflow.connection;
   }
 
   // ---- the loop ----------------------------------------------------------------------------------------------------
@@ -311,29 +303,30 @@ export class StreamDriver implements MobileStream {
 
   #transmit(now: Instant): void {
     if (this.#beginning !== undefined) this.#begin();
-    const first = this.session.pollTransmit(now);
-    if (first === undefined) return;
-    const { subflow: id } = first;
-    const socket = this.#subflows.get(id)?.socket;
-    let next = this.session.pollTransmit(now);
+    let parts: readonly Uint8Array[] = NOTHING;
+    let bytes = 0;
     // What goes out together goes in one call to the kernel.
-    const corked = next !== undefined || first.bytes.length > 1;
-    if (corked) socket?.cork();
-    this.#send(socket, first);
-    for (; next !== undefined; next = this.session.pollTransmit(now)) this.#send(socket, next);
-    if (corked) socket?.uncork();
+    for (let next = this.session.pollTransmit(now); next !== undefined; next = this.session.pollTransmit(now)) {
+      parts = bytes === 0 ? next.bytes : [...parts, ...next.bytes];
+      for (const part of next.bytes) bytes += part.length;
+      if (bytes < BATCH_BYTES) continue;
+      this.#send(parts);
+      bytes = 0;
+    }
+    if (bytes > 0) this.#send(parts);
   }
 
-  get #currentSocket(): Socket | undefined {
+  #send(parts: readonly Uint8Array[]): void {
     const { currentSubflow } = this.session;
-    return currentSubflow === undefined ? undefined : this.#subflows.get(currentSubflow)?.socket;
+    const connection = this.#currentConnection;
+    if (connection === undefined || currentSubflow === undefined) return;
+    connection.write(parts);
+    if (connection.blocked) this.session.setBlocked(currentSubflow, true);
   }
 
-  #send(socket: Socket | undefined, { subflow: id, bytes }: Transmit): void {
-    if (socket === undefined) return;
-    const written = this.#enders.waiting ? this.#onWritten : undefined;
-    for (const part of bytes) socket.write(part, written);
-    if (socket.writableNeedDrain) this.session.setBlocked(id, true);
+  get #currentConnection(): TcpConnection | undefined {
+    const { currentSubflow } = this.session;
+    return currentSubflow === undefined ? undefined : this.#subflows.get(currentSubflow)?.connection;
   }
 
   #deliver(now: Instant): void {
@@ -408,17 +401,18 @@ export class StreamDriver implements MobileStream {
   }
 
   #closeSubflow(id: number, graceful: boolean): void {
-    const socket = this.#drop(id);
-    if (socket === undefined) return;
-    if (graceful) {
-      socket.resume();
-      socket.on('end', () => {
-        socket.destroy();
+    const connection = this.#drop(id);
+    if (connection === undefined) return;
+    if (!graceful) return this.#stranded.add(connection);
+    connection.handler = {
+      ...UNHEARD,
+      onEnd: () => {
+        connection.close();
         this.#host.parted(this);
-      });
-      socket.end();
-      socket.unref();
-    } else this.#stranded.add(socket);
+      },
+    };
+    connection.end();
+    connection.unref();
   }
 
   #releaseWriters(): void {
@@ -433,8 +427,7 @@ export class StreamDriver implements MobileStream {
   #releaseEnd(): void {
     if (!this.#enders.waiting || !this.session.endSent) return;
     if (this.#endsInBulk && this.session.delivering) return;
-    const socket = this.#currentSocket;
-    if (socket === undefined || socket.writableLength === 0) this.#enders.release();
+    if (this.#currentConnection?.blocked !== true) this.#enders.release();
   }
 
   /** After an end in order the owner hears of it once it has read everything. */
@@ -466,14 +459,14 @@ export class StreamDriver implements MobileStream {
   #applyReference(): void {
     const reading = this.#wantsData && !this.#endTold && !this.#ownerGone;
     const alive = !this.#ended && this.#referenced && (reading || this.session.delivering);
-    const holder = !alive ? 'none' : this.#subflows.size > 0 ? 'socket' : 'alarm';
+    const holder = !alive ? 'none' : this.#subflows.size > 0 ? 'connection' : 'alarm';
     if (holder === this.#holder) return;
     this.#holder = holder;
     if (holder === 'alarm') this.#alarm.ref();
     else this.#alarm.unref();
-    for (const { socket } of this.#subflows.values()) {
-      if (holder === 'socket') socket.ref();
-      else socket.unref();
+    for (const { connection } of this.#subflows.values()) {
+      if (holder === 'connection') connection.ref();
+      else connection.unref();
     }
   }
 

@@ -15,7 +15,7 @@
  *     +--------------------------------+
  */
 import { readAddress, writeAddress } from '../../core/address.ts';
-import { ByteReader, ByteWriter, concatBytes } from '../../core/bytes.ts';
+import { ByteReader, ByteWriter } from '../../core/bytes.ts';
 import { WireError } from '../../core/errors.ts';
 import { MAX_ADDRESSES } from '../limits.ts';
 import { TAG_BYTES } from '../suite.ts';
@@ -100,8 +100,8 @@ export function encodeWhereabouts(whereabouts: Whereabouts): Uint8Array {
   return writer.finish();
 }
 
-export function decodeWhereabouts(payload: readonly Uint8Array[]): Whereabouts {
-  const reader = new ByteReader(concatBytes(...payload));
+export function decodeWhereabouts(payload: Uint8Array): Whereabouts {
+  const reader = new ByteReader(payload);
   const whereabouts = readWhereabouts(reader);
   reader.end('addresses');
   return whereabouts;
