@@ -25,28 +25,41 @@ const PORTS = 0x10000 - FIRST_PORT;
 
 /** The pairs in use at one node: by sessions, and by L4_OFFERs whose session has not come yet. */
 export class PortPairTable {
-  /** Until when a pair is taken; `undefined` means until freed. */
-  readonly #taken = new Map<number, Instant | undefined>();
+  readonly #taken = new Set<number>();
+  /** Until when each reservation holds, in that order: all are made for the same time. */
+  readonly #reserved = new Map<number, Instant>();
 
   isFree(now: Instant, pair: PortPair): boolean {
     const key = portPairKey(pair);
-    if (!this.#taken.has(key)) return true;
-    const until = this.#taken.get(key);
-    return until !== undefined && until <= now;
+    return !this.#taken.has(key) && (this.#reserved.get(key) ?? now) <= now;
   }
 
-  /** Takes a pair for a session, or reserves it until then. */
-  take(pair: PortPair, until?: Instant): void {
-    this.#taken.set(portPairKey(pair), until);
+  /** For a session, until freed. */
+  take(pair: PortPair): void {
+    const key = portPairKey(pair);
+    this.#reserved.delete(key);
+    this.#taken.add(key);
+  }
+
+  /** For a session that may come. Later calls bring later times. */
+  reserve(pair: PortPair, until: Instant): void {
+    const key = portPairKey(pair);
+    this.#reserved.delete(key);
+    this.#reserved.set(key, until);
   }
 
   free(pair: PortPair): void {
-    this.#taken.delete(portPairKey(pair));
+    const key = portPairKey(pair);
+    this.#taken.delete(key);
+    this.#reserved.delete(key);
   }
 
   /** Forgets reservations that have run out. */
   expire(now: Instant): void {
-    for (const [key, until] of this.#taken) if (until !== undefined && until <= now) this.#taken.delete(key);
+    for (const [key, until] of this.#reserved) {
+      if (until > now) return;
+      this.#reserved.delete(key);
+    }
   }
 
   /** Up to `count` distinct random initiator ports free with `responder`; none only where all are taken. */

@@ -245,7 +245,7 @@ export class Responder {
       expiresAt: now + ASSOCIATION_LIFETIME_MS,
     });
     const expiresAt = now + UNCONFIRMED_MS;
-    portPairs.take(portPair, expiresAt);
+    portPairs.reserve(portPair, expiresAt);
     this.#remember({ association, source, handshake, offer: message, expiresAt });
     this.counters.offers += 1;
     return message;

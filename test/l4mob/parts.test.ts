@@ -28,7 +28,7 @@ describe('port pairs', () => {
     expect(table.isFree(1e9, pair)).toBe(false);
     expect(table.isFree(0, { ...pair, responder: 81 })).toBe(true);
     table.free(pair);
-    table.take(pair, 100);
+    table.reserve(pair, 100);
     expect([table.isFree(99, pair), table.isFree(100, pair)]).toEqual([false, true]);
     table.expire(100);
     table.take(pair);
