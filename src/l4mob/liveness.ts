@@ -14,7 +14,7 @@ export const KEEPALIVE_MS = 25_000;
 const UNANSWERED_MS = 1_000;
 const UNANSWERED_ROUND_TRIPS = 4;
 /** Patience learnt on slow links ends here: a 64 KiB record takes 8 s at 64 kbit/s. */
-const MAX_UNANSWERED_MS = 8_000;
+export const MAX_UNANSWERED_MS = 8_000;
 /** An answer may take twice as long as the one before, and what was learnt is forgotten by a quarter per answer. */
 const ANSWER_SPREAD = 2;
 const FORGETTING = 0.75;

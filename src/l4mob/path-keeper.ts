@@ -10,6 +10,7 @@ import { earliest, type Instant } from '../core/time.ts';
 import type { ByteStream } from './byte-stream.ts';
 import { Dialing } from './dialing.ts';
 import { messageMac } from './key-schedule.ts';
+import { MAX_UNANSWERED_MS } from './liveness.ts';
 import type { DialFailure, SessionEvent, SessionRole, SubflowEnd } from './session-event.ts';
 import type { SessionIdentity, VerifiedHello } from './session-identity.ts';
 import { confirmMs, goneMs, HEARD_EVERY_MS, PATIENT_GONE_MS, PEER_SILENT_MS } from './session-timing.ts';
@@ -47,6 +48,8 @@ export class PathKeeper {
   #heardAt: Instant;
   #confirmedAt: Instant = 0;
   #silentMs = PEER_SILENT_MS;
+  /** Responder: since when the peer owes an acknowledgement and says nothing. */
+  #unansweredSince: Instant | undefined;
   #moves = 0;
   #parting = false;
   #stopped = false;
@@ -133,6 +136,7 @@ export class PathKeeper {
     if (ended) return true;
     this.#stopped = false;
     this.#heardAt = now;
+    this.#unansweredSince = undefined;
     this.#confirmed(now, moved);
     return true;
   }
@@ -305,6 +309,7 @@ export class PathKeeper {
   /** A verified record came. `progress`: it acknowledged something new. */
   heard(now: Instant, subflow: Subflow, isData: boolean, progress: boolean): void {
     this.#heardAt = now;
+    this.#unansweredSince = undefined;
     subflow.liveness.heard(now, isData, this.#init.stream.send.outstanding || this.#parting);
     if (progress) this.#silentMs = PEER_SILENT_MS;
     this.#watchSilence(now);
@@ -380,18 +385,35 @@ export class PathKeeper {
         this.#init.onPeerGone();
         break;
       case 'silent':
-        this.#silentMs *= 2;
-        this.#init.emit({ type: 'peer-silent' });
-        this.#watchSilence(now);
+        this.#handleSilence(now);
         break;
       default:
         name satisfies never;
     }
   }
 
+  #handleSilence(now: Instant): void {
+    this.#unansweredSince ??= now - this.#silentMs;
+    this.#silentMs *= 2;
+    this.#init.emit({ type: 'peer-silent' });
+    this.#watchSilence(now);
+    this.#deadlines.set('give-up', Math.min(this.#silentUntil, this.#deadlines.get('give-up') ?? this.#silentUntil));
+  }
+
+  /**
+   * Responder: how long the peer may be silent on a subflow that stands. An idle one's next keep-alive may be due just
+   * when its path goes; where an acknowledgement is missing, the path has gone by then.
+   */
+  get #silentUntil(): Instant {
+    const idleUntil = this.#heardAt + HEARD_EVERY_MS;
+    const { sessionTimeoutMs } = this.#init;
+    if (this.#unansweredSince === undefined) return idleUntil + sessionTimeoutMs;
+    return Math.min(idleUntil, this.#unansweredSince + MAX_UNANSWERED_MS) + sessionTimeoutMs;
+  }
+
   /** A responder's subflow may stand for ever after its initiator has vanished. */
   #giveUp(now: Instant): void {
-    const until = this.#heardAt + HEARD_EVERY_MS + this.#init.sessionTimeoutMs;
+    const until = this.#silentUntil;
     if (!this.#isInitiator && this.current !== undefined && now < until) this.#deadlines.set('give-up', until);
     else this.#init.onTimedOut();
   }

@@ -86,6 +86,40 @@ describe('outages', () => {
     expect(w.server.stream.error).toBe('ETIMEDOUT');
   });
 
+  it('end a responder sooner whose data is not answered: it has no keep-alive to wait for', () => {
+    const limits = { sessionTimeoutMs: 20_000 };
+    const w = world({ client: { manual: true }, server: { manual: true }, serverOptions: { limits } });
+    w.untilOpen();
+    const say = (): void => {
+      w.server.stream.write(10);
+      w.server.stream.pump();
+    };
+    say();
+    // That was answered, so this is an idle session like any other.
+    w.time.pass(100_000);
+    expect(w.server.stream.ended).toBe(false);
+    say();
+    w.time.pass(1_000);
+    w.client.host.vanish();
+    say();
+    w.time.pass(20_000);
+    expect(w.server.stream.ended).toBe(false);
+    expect(w.until(() => w.server.stream.ended, 10_000)).toBe(true);
+    expect(w.server.stream.error).toBe('ETIMEDOUT');
+  });
+
+  it('are not what a slow link is, however short the session time-out', () => {
+    const w = world({
+      client: { bytes: 10 },
+      server: { bytes: 600_000, writeBytes: 100_000 },
+      serverOptions: { limits: { sessionTimeoutMs: 1_000 } },
+    });
+    w.untilOpen();
+    w.network.conditions.latencyMs = 2_500;
+    expect(w.runToEnd(200_000)).toBe(true);
+    expectComplete(w);
+  });
+
   it('do not count where the peer does not read', () => {
     const limits = { replayLimitBytes: 300 << 10, initialWindowBytes: 256 << 10, maxWindowBytes: 256 << 10 };
     const w = world({
