@@ -11,8 +11,10 @@ import {
   type AssociationKeys,
   deriveAssociationKeys,
   deriveFlowKeys,
+  deriveRendezvousKeys,
   deriveSessionKeys,
   messageMac,
+  type RendezvousKeys,
   type SessionKeys,
 } from './key-schedule.ts';
 import { ASSOCIATION_MAX_OPENS } from './limits.ts';
@@ -182,6 +184,11 @@ export class Association {
       answersPacketNumber,
     };
     return encodeUpdate(update, (covered) => messageMac(key, covered));
+  }
+
+  /** For finding each other again at a third host; most associations never need them. */
+  rendezvousKeys(): RendezvousKeys {
+    return deriveRendezvousKeys(this.#secret);
   }
 
   /** Whether an L4_UPDATE is genuine and newer than all before; only then is it remembered. */

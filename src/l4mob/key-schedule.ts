@@ -6,6 +6,8 @@
  *                                                 +--> association secret
  *     association secret --+--> signalling keys   (L4_UPDATE), one per direction
  *                          +--> hello keys        (OPEN, REFUSE), one per direction
+ *                          +--> rendezvous keys, one per direction --+--> signing key } of one epoch
+ *                                                                    +--> sealing key }
  *     association secret, OPEN nonce --extract--> session --+--> record keys, one per direction
  *                                                           +--> resume key
  *     association secret, OPEN of a flow --extract--> flow --+--> packet keys, one per direction
@@ -42,6 +44,18 @@ export interface SessionKeys {
   readonly resume: Uint8Array;
 }
 
+/** One per direction: of who leaves word at a rendezvous. */
+export interface RendezvousKeys {
+  readonly fromInitiator: Uint8Array;
+  readonly fromResponder: Uint8Array;
+}
+
+export interface RendezvousEpochKeys {
+  /** Private key of Ed25519 (RFC 8032). */
+  readonly signing: Uint8Array;
+  readonly sealing: Uint8Array;
+}
+
 export interface FlowKeys {
   readonly packetFromInitiator: Uint8Array;
   readonly packetFromResponder: Uint8Array;
@@ -64,6 +78,17 @@ export function deriveAssociationKeys(associationSecret: Uint8Array): Associatio
   const keys = expandKeys(associationSecret, 'association', [32, 32, 32, 32]);
   const [helloFromInitiator, helloFromResponder, signalFromInitiator, signalFromResponder] = keys;
   return { helloFromInitiator, helloFromResponder, signalFromInitiator, signalFromResponder };
+}
+
+export function deriveRendezvousKeys(associationSecret: Uint8Array): RendezvousKeys {
+  const [fromInitiator, fromResponder] = expandKeys(associationSecret, 'rendezvous', [32, 32]);
+  return { fromInitiator, fromResponder };
+}
+
+/** Nothing that an epoch's keys show can be traced to another epoch's. */
+export function deriveRendezvousEpochKeys(directionKey: Uint8Array, epoch: number): RendezvousEpochKeys {
+  const [signing, sealing] = expandKeys(directionKey, `rendezvous epoch ${epoch}`, [32, 32]);
+  return { signing, sealing };
 }
 
 /** `openIdentity`: the part of OPEN that stays the same when it is repeated. Number, nonce, port pair and suite are bound. */

@@ -5,7 +5,7 @@
  */
 
 import { sha256 } from '@noble/hashes/sha2.js';
-import { addressBytes, formatTransportAddress, type TransportAddress } from '../core/address.ts';
+import { formatTransportAddress, type TransportAddress } from '../core/address.ts';
 import { toHex } from '../core/bytes.ts';
 import { WireError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
@@ -24,6 +24,7 @@ import {
   UNCONFIRMED_MS,
 } from './limits.ts';
 import type { PortPairTable } from './port-pairs.ts';
+import { holderOf } from './source-holder.ts';
 import type { Suite } from './suite.ts';
 import { decodeInit, HANDSHAKE_NONCE_BYTES, type Init } from './wire/init.ts';
 import { type AcceptedOffer, ASSOCIATION_ID_BYTES, encodeOffer, type OfferRefusal } from './wire/offer.ts';
@@ -296,10 +297,4 @@ export class Responder {
 
 function messageName(bytes: Uint8Array): string {
   return toHex(sha256(bytes));
-}
-
-/** Who is charged for unconfirmed associations: an IPv4 address, or an IPv6 /64, since a host has all of that. */
-function holderOf(ip: string): string {
-  const bytes = addressBytes(ip);
-  return bytes?.length === 16 ? toHex(bytes.subarray(0, 8)) : ip;
 }

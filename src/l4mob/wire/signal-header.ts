@@ -17,10 +17,11 @@ export const PROTOCOL_VERSION = 1;
 /** No signalling message is longer: it has to fit the smallest IPv6 MTU with room for tunnels. */
 export const MAX_SIGNAL_BYTES = 1200;
 
-export const SIGNAL_TYPE = { init: 1, offer: 2, update: 3 } as const;
+export const SIGNAL_TYPE = { init: 1, offer: 2, update: 3, rendezvousAsk: 16, rendezvousAnswer: 17 } as const;
 export type SignalType = (typeof SIGNAL_TYPE)[keyof typeof SIGNAL_TYPE];
 
 const MAGIC = 0x4c344d42;
+const TYPES: ReadonlySet<number | undefined> = new Set(Object.values(SIGNAL_TYPE));
 
 export function writeSignalHeader(writer: ByteWriter, type: SignalType, bodyBytes: number): void {
   writer.u32(MAGIC).u8(PROTOCOL_VERSION).u8(type).u16(bodyBytes);
@@ -32,7 +33,7 @@ export function signalTypeOf(bytes: Uint8Array): SignalType | undefined {
   if (bytes[0] !== 0x4c || bytes[1] !== 0x34 || bytes[2] !== 0x4d || bytes[3] !== 0x42) return undefined;
   if (bytes[4] !== PROTOCOL_VERSION) return undefined;
   const type = bytes[5];
-  return type === SIGNAL_TYPE.init || type === SIGNAL_TYPE.offer || type === SIGNAL_TYPE.update ? type : undefined;
+  return TYPES.has(type) ? (type as SignalType) : undefined;
 }
 
 /** The length of the whole message that starts here; undefined until the header is complete. */

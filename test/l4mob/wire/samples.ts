@@ -2,6 +2,7 @@
 import type { Open, Resume } from '../../../src/l4mob/wire/hello.ts';
 import type { Init } from '../../../src/l4mob/wire/init.ts';
 import type { AcceptedOffer } from '../../../src/l4mob/wire/offer.ts';
+import type { RendezvousAnswer, RendezvousAsk } from '../../../src/l4mob/wire/rendezvous.ts';
 import type { Update } from '../../../src/l4mob/wire/update.ts';
 
 /** `length` bytes: `from`, `from` + 1 and so on. */
@@ -69,3 +70,32 @@ export const RESUME: Resume = {
   receiveOffset: 2 ** 34 + 17,
   window: 4_194_304,
 };
+
+export const RENDEZVOUS_ASK: RendezvousAsk = {
+  id: run(0x10, 8),
+  wanted: [run(0x20, 16), run(0x30, 16)],
+  afterVersion: 2 ** 33 + 2,
+  cookie: run(0x70, 16),
+  entry: {
+    publicKey: run(0x40, 32),
+    version: 2 ** 33 + 3,
+    ttlSeconds: 120,
+    sealed: run(0x01, 192),
+    signature: run(0x80, 64),
+  },
+};
+
+const ANSWERED = { id: run(0x10, 8), seen: { ip: '2001:db8::9', port: 50_001 } };
+
+export const RENDEZVOUS_ANSWERS: readonly RendezvousAnswer[] = [
+  { ...ANSWERED, kept: true, status: 'none' },
+  {
+    ...ANSWERED,
+    kept: true,
+    status: 'found',
+    tagIndex: 1,
+    from: { ip: '2001:db8:1::9', port: 50_002 },
+    sealed: run(0x01, 192),
+  },
+  { ...ANSWERED, seen: { ip: '192.0.2.9', port: 50_001 }, kept: false, status: 'cookie', cookie: run(0x70, 16) },
+];
