@@ -1,7 +1,7 @@
 /**
- * A UDP socket of mobisock's own: bound at once (no tick in between), never through the hooks, never keeping the
- * process alive. Errors of single datagrams (unreachable hosts, full buffers) are the network's and are dropped; a
- * connected port reports the ICMP answer that its peer gave.
+ * A UDP socket of mobisock's own: bound at once (no tick in between), never through the hooks, not keeping the process
+ * alive unless told to. Errors of single datagrams (unreachable hosts, full buffers) are the network's and are dropped;
+ * a connected port reports the ICMP answer that its peer gave.
  */
 import cluster from 'node:cluster';
 import dgram from 'node:dgram';
@@ -16,6 +16,8 @@ export interface UdpPortOptions {
   readonly port: number;
   /** With `::`: IPv6 only. */
   readonly ipv6Only?: boolean | undefined;
+  /** A service of its own right, for which the process runs. */
+  readonly keepsAlive?: boolean;
   onDatagram(bytes: Buffer, from: TransportAddress): void;
   /** The port can't be used (bind failed), or broke later. */
   onError?(error: NodeJS.ErrnoException): void;
@@ -33,7 +35,8 @@ type Lookup = (host: string, options: unknown, callback: (error: null, ip: strin
 /** Literal addresses need no resolver, and a synchronous answer makes node bind synchronously. */
 const literalLookup: Lookup = (host, _options, callback) => callback(null, host, familyOf(host));
 
-export function openUdpPort({ address, port, ipv6Only = false, onDatagram, onError }: UdpPortOptions): UdpPort {
+export function openUdpPort(options: UdpPortOptions): UdpPort {
+  const { address, port, ipv6Only = false, keepsAlive = false, onDatagram, onError } = options;
   const socket = createSocket(familyOf(address), ipv6Only);
   const isIpv6 = familyOf(address) === 6;
   let bound = 0;
@@ -61,7 +64,7 @@ export function openUdpPort({ address, port, ipv6Only = false, onDatagram, onErr
   socket.on('close', () => {
     open = false;
   });
-  socket.unref();
+  if (!keepsAlive) socket.unref();
   // A cluster's workers share the port through the primary, as they share the listener that it goes with.
   nativeDgramBind.call(socket, { address, port, exclusive: !cluster.isWorker });
   if (bound === 0 && open) bound = boundPort(socket);
