@@ -5,7 +5,16 @@
  */
 import type { JsonValue } from './json-text.ts';
 import { nearestName } from './nearest-name.ts';
-import { duration, groups, LONGEST_HEAD_START_MS, LONGEST_MS, mobility, sessionPort, suites } from './policy-shapes.ts';
+import {
+  duration,
+  groups,
+  LONGEST_HEAD_START_MS,
+  LONGEST_MS,
+  mobility,
+  rendezvous,
+  sessionPort,
+  suites,
+} from './policy-shapes.ts';
 import type { EventsTarget, PolicySettings } from './settings.ts';
 import { type Check, oneOf, Place, type Problems, parsed, type Shape, suggestion } from './shape.ts';
 
@@ -19,6 +28,7 @@ const VARIABLES = {
   MOBISOCK_SESSION_PORT: ['sessionPort', asText, sessionPort],
   MOBISOCK_SESSION_TIMEOUT: ['sessionTimeoutMs', asText, duration(1, LONGEST_MS)],
   MOBISOCK_HEAD_START: ['headStartMs', asText, duration(0, LONGEST_HEAD_START_MS)],
+  MOBISOCK_RENDEZVOUS: ['rendezvous', asList, rendezvous],
   MOBISOCK_EVENTS: ['events', asText, parsed(parseEvents)],
 } as const satisfies Record<string, readonly [keyof PolicySettings, (text: string) => JsonValue, Shape<unknown>]>;
 

@@ -12,6 +12,7 @@ import {
   mobility,
   portRange,
   prefix,
+  rendezvous,
   sessionPort,
   suites,
 } from './policy-shapes.ts';
@@ -65,6 +66,7 @@ const policyFile: Shape<PolicySettings> = record(
     sessionPort,
     sessionTimeoutMs: integer(1, LONGEST_MS),
     headStartMs: integer(0, LONGEST_HEAD_START_MS),
+    rendezvous,
     limits,
     rules: list(outgoingRule, RULE_LIMIT),
     listeners: list(listenerRule, RULE_LIMIT),

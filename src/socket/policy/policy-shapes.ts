@@ -2,6 +2,7 @@
  * The shapes of single policy values, shared by the environment and the policy file.
  */
 import { canonicalAddress } from '../../core/address.ts';
+import { RENDEZVOUS_PORT } from '../../l4mob/rendezvous/rendezvous-port.ts';
 import { canonicalHostName, isHostName } from './host-name.ts';
 import { type Prefix, parsePrefix } from './prefix.ts';
 import {
@@ -11,6 +12,7 @@ import {
   MOBILITIES,
   type Mobility,
   type PortRange,
+  type RendezvousSetting,
   SUITE_NAMES,
   type SuiteName,
 } from './settings.ts';
@@ -27,14 +29,8 @@ export const groups: Shape<readonly GroupName[]> = list(oneOf(GROUP_NAMES), GROU
 export const prefix: Shape<Prefix> = parsed(parsePrefix);
 export const destination: Shape<Destination> = parsed(parseDestination);
 /** The name or address of one host, in canonical form. */
-export const host: Shape<string> = (value, place, check) => {
-  const found = typeof value === 'string' ? parseDestination(value) : undefined;
-  if (found !== undefined && 'kind' in found) {
-    if (found.kind === 'name') return found.name;
-    if (found.kind === 'prefix' && !String(value).includes('/')) return canonicalAddress(String(value));
-  }
-  return refuse(value, 'a host name or an address', place, check);
-};
+export const host: Shape<string> = (value, place, check) =>
+  (typeof value === 'string' ? hostOf(value) : undefined) ?? refuse(value, 'a host name or an address', place, check);
 
 /** `443`, `"443"` or `"8000-8100"`. */
 export const portRange: Shape<PortRange> = (value, place, check) =>
@@ -44,6 +40,16 @@ export const portRange: Shape<PortRange> = (value, place, check) =>
 export const sessionPort: Shape<PortRange> = (value, place, check) =>
   readPortRange(value, 0) ??
   refuse(value, 'a port from 1 to 65535, a range such as "8000-8100", or 0 for any free port', place, check);
+
+/** Every service is asked at the same time: more of them would be more noise and no more help. */
+const RENDEZVOUS_LIMIT = 4;
+
+/** `name`, `name:port`, `192.0.2.1:port`, `[2001:db8::1]:port`. */
+const rendezvousService: Shape<RendezvousSetting> = (value, place, check) =>
+  (typeof value === 'string' ? parseHostAndPort(value) : undefined) ??
+  refuse(value, 'a host, with a port or without, such as "rendezvous.example.org:4474"', place, check);
+
+export const rendezvous: Shape<readonly RendezvousSetting[]> = list(rendezvousService, RENDEZVOUS_LIMIT);
 
 /** A text such as `1500`, `500ms`, `30s`, `15m` or `24h`, in milliseconds. */
 export function duration(leastMs: number, mostMs: number): Shape<number> {
@@ -70,6 +76,22 @@ function readPortRange(value: unknown, least: number): PortRange | undefined {
   // Zero is a word for "any" and no end of a range.
   const lowest = lastText === undefined ? least : 1;
   return first >= lowest && first <= last && last <= 65_535 ? { first, last } : undefined;
+}
+
+function parseHostAndPort(text: string): RendezvousSetting | undefined {
+  const [, bracketed, afterBracket] = /^\[([^\]]*)\](?::(\d{1,5}))?$/.exec(text) ?? [];
+  const [, plain, afterPlain] = /^([^:]*)(?::(\d{1,5}))?$/.exec(text) ?? [];
+  const name = hostOf(bracketed ?? plain ?? text);
+  const port = Number(afterBracket ?? afterPlain ?? RENDEZVOUS_PORT);
+  if (name === undefined || (bracketed !== undefined && !name.includes(':'))) return undefined;
+  return port >= 1 && port <= 65_535 ? { host: name, port } : undefined;
+}
+
+function hostOf(text: string): string | undefined {
+  const found = parseDestination(text);
+  if (!('kind' in found)) return undefined;
+  if (found.kind === 'name') return found.name;
+  return found.kind === 'prefix' && !text.includes('/') ? canonicalAddress(text) : undefined;
 }
 
 function parseDestination(text: string): Destination | { readonly problem: string } {

@@ -16,6 +16,7 @@ import type {
   Mobility,
   PolicySettings,
   PortRange,
+  RendezvousSetting,
   SuiteName,
 } from './settings.ts';
 
@@ -57,6 +58,7 @@ export class Policy {
   readonly sessionTimeoutMs: number | undefined;
   readonly headStartMs: number | undefined;
   readonly events: EventsTarget | undefined;
+  readonly rendezvous: readonly RendezvousSetting[] | undefined;
   readonly limits: Limits;
   readonly peers: readonly ConfiguredPeer[];
 
@@ -74,6 +76,7 @@ export class Policy {
     this.sessionTimeoutMs = settings.sessionTimeoutMs;
     this.headStartMs = settings.headStartMs;
     this.events = settings.events;
+    this.rendezvous = settings.rendezvous;
     this.limits = settings.limits ?? {};
     this.peers = (enabled && settings.peers) || [];
     this.#rules = new RuleTable((enabled && settings.rules) || []);

@@ -93,6 +93,12 @@ export interface ConfiguredPeer {
   readonly sessionPort: number;
 }
 
+/** A third host through which peers find each other again. `host`: name or address. */
+export interface RendezvousSetting {
+  readonly host: string;
+  readonly port: number;
+}
+
 /** Where session events are written as JSON lines. */
 export type EventsTarget = { readonly kind: 'stderr' } | { readonly kind: 'file'; readonly path: string };
 
@@ -107,6 +113,7 @@ export interface PolicySettings {
   readonly sessionTimeoutMs?: number;
   readonly headStartMs?: number;
   readonly events?: EventsTarget;
+  readonly rendezvous?: readonly RendezvousSetting[];
   readonly limits?: Limits;
   readonly rules?: readonly OutgoingRule[];
   readonly listeners?: readonly ListenerRule[];

@@ -33,16 +33,25 @@ function problem(run: () => unknown): { message: string; code: string } {
 }
 
 const ALL_VARIABLES =
-  'MOBISOCK, MOBISOCK_POLICY, MOBISOCK_MOBILITY, MOBISOCK_SUITES, MOBISOCK_GROUPS, MOBISOCK_SESSION_PORT, MOBISOCK_SESSION_TIMEOUT, MOBISOCK_HEAD_START, MOBISOCK_EVENTS';
+  'MOBISOCK, MOBISOCK_POLICY, MOBISOCK_MOBILITY, MOBISOCK_SUITES, MOBISOCK_GROUPS, MOBISOCK_SESSION_PORT, MOBISOCK_SESSION_TIMEOUT, MOBISOCK_HEAD_START, MOBISOCK_RENDEZVOUS, MOBISOCK_EVENTS';
 const SUITES = 'hmac-sha256-128, aes-128-gmac, aes-128-gcm, chacha20-poly1305';
 const FILE_KEYS =
-  'mobility, suites, groups, sessionPort, sessionTimeoutMs, headStartMs, limits, rules, listeners, peers';
+  'mobility, suites, groups, sessionPort, sessionTimeoutMs, headStartMs, rendezvous, limits, rules, listeners, peers';
 
 describe('an empty environment', () => {
   it('means auto and leaves everything else to the defaults of the endpoint', () => {
     const policy = fromEnv({ PATH: '/bin' });
     expect(policy).toMatchObject({ enabled: true, mobility: 'auto', limits: {}, peers: [] });
-    for (const key of ['suites', 'groups', 'sessionPort', 'sessionTimeoutMs', 'headStartMs', 'events'] as const) {
+    const keys = [
+      'suites',
+      'groups',
+      'sessionPort',
+      'sessionTimeoutMs',
+      'headStartMs',
+      'rendezvous',
+      'events',
+    ] as const;
+    for (const key of keys) {
       expect(policy[key]).toBeUndefined();
     }
   });
@@ -89,6 +98,17 @@ describe('each variable', () => {
     [{ MOBISOCK_SESSION_TIMEOUT: '24h' }, { sessionTimeoutMs: 86_400_000 }],
     [{ MOBISOCK_HEAD_START: '0' }, { headStartMs: 0 }],
     [{ MOBISOCK_HEAD_START: ' 50 ' }, { headStartMs: 50 }],
+    [
+      { MOBISOCK_RENDEZVOUS: 'Meet.example.org:99, 192.0.2.1, [2001:DB8::1]:4475, 2001:db8::2' },
+      {
+        rendezvous: [
+          { host: 'meet.example.org', port: 99 },
+          { host: '192.0.2.1', port: 4474 },
+          { host: '2001:db8::1', port: 4475 },
+          { host: '2001:db8::2', port: 4474 },
+        ],
+      },
+    ],
     [{ MOBISOCK_EVENTS: 'stderr' }, { events: { kind: 'stderr' } }],
     [{ MOBISOCK_EVENTS: './e.jsonl' }, { events: { kind: 'file', path: './e.jsonl' } }],
   ])('%j gives %j', (env, expected) => {
@@ -131,6 +151,13 @@ describe('each wrong variable', () => {
       { MOBISOCK_HEAD_START: '11s' },
       'MOBISOCK_HEAD_START: found "11s", expected milliseconds or a time such as 30s, 15m or 24h, from 0 to 10000 ms',
     ],
+    ...['', ':1', 'a:0', 'a:65536', 'a:b', '[192.0.2.1]:5', '10.0.0.0/8', '*.example.org', 'a b'].map(
+      (item): [Env, string] => [
+        { MOBISOCK_RENDEZVOUS: `ok.example.org,${item}` },
+        `MOBISOCK_RENDEZVOUS[1]: found "${item}", expected a host, with a port or without, such as "rendezvous.example.org:4474"`,
+      ],
+    ),
+    [{ MOBISOCK_RENDEZVOUS: 'a,b,c,d,e' }, 'MOBISOCK_RENDEZVOUS: found a list of 5, expected at most 4 items'],
     [
       { MOBISOCK_EVENTS: '1' },
       'MOBISOCK_EVENTS: found "1", expected stderr, or the path of a file with a slash in it, such as ./events.jsonl',
@@ -154,6 +181,7 @@ describe('the file', () => {
       sessionPort: 4433,
       sessionTimeoutMs: 60_000,
       headStartMs: 20,
+      rendezvous: ['meet.example.org'],
       limits: { sessions: 100, replayLimitBytes: 65_536 },
       rules: [{ to: '10.0.0.0/8', port: '1-10', mobility: 'off' }],
       listeners: [{ address: '::', port: 443, mobility: 'require', from: ['2001:db8::/32'] }],
@@ -166,6 +194,7 @@ describe('the file', () => {
       sessionPort: { first: 4433, last: 4433 },
       sessionTimeoutMs: 60_000,
       headStartMs: 20,
+      rendezvous: [{ host: 'meet.example.org', port: 4474 }],
       limits: { sessions: 100, replayLimitBytes: 65_536 },
       peers: [{ host: 'db.example.org', port: 5432, sessionPort: 5433 }],
     });
@@ -298,6 +327,10 @@ describe('each wrong value in the file is told with its key path', () => {
     [{ listeners: [{ from: ['x'] }] }, `p.json: listeners[0].from[0]: found "x", ${prefix}`],
     [{ listeners: [{ from: [] }] }, 'p.json: listeners[0].from: found an empty list, expected at least one item'],
     [{ listeners: [{ address: 'lo', mobility: 'off' }] }, `p.json: listeners[0].address: found "lo", ${prefix}`],
+    [
+      { rendezvous: [7] },
+      'p.json: rendezvous[0]: found 7, expected a host, with a port or without, such as "rendezvous.example.org:4474"',
+    ],
     [{ peers: [{ host: 'a', port: 1 }] }, 'p.json: peers[0].sessionPort: missing'],
     [
       { peers: [{ host: 'a', port: '1', sessionPort: 1 }] },
