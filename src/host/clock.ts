@@ -9,6 +9,7 @@ import type { Instant } from '../core/time.ts';
 const armTimer = globalThis.setTimeout;
 const disarmTimer = globalThis.clearTimeout;
 const readClock = globalThis.performance.now.bind(globalThis.performance);
+const readWallClock = globalThis.Date.now;
 
 /** Node turns longer delays into 1 ms; an alarm that far off is re-armed on the way. */
 const LONGEST_DELAY_MS = 2 ** 31 - 1;
@@ -16,6 +17,11 @@ const LONGEST_DELAY_MS = 2 ** 31 - 1;
 /** Now, on the monotonic clock. */
 export function monotonicNow(): Instant {
   return readClock();
+}
+
+/** Milliseconds since 1970: goes on while the host sleeps, which the monotonic clock does not, and can be set. */
+export function wallNow(): number {
+  return readWallClock();
 }
 
 /**

@@ -8,6 +8,7 @@ import { WireError } from '../../core/errors.ts';
 import { type AddressChange, type AddressWatch, openAddressWatch } from '../../host/address-watch.ts';
 import { after } from '../../host/clock.ts';
 import { type LocalAddress, rereadLocalAddresses } from '../../host/local-addresses.ts';
+import { requireTcpHandles } from '../../host/tcp-connection.ts';
 import { openUdpPort, type UdpPort } from '../../host/udp-port.ts';
 import type { Association } from '../association.ts';
 import { GROUPS, type Group } from '../key-agreement.ts';
@@ -37,12 +38,15 @@ import type {
 } from './mobile-stream.ts';
 import { Opener } from './opener.ts';
 import { Peer, type PeerHost } from './peer.ts';
+import { RendezvousDirectory, type RendezvousPlace } from './rendezvous-directory.ts';
 import { sessionInfo } from './session-info.ts';
 import type { SessionWatcher } from './session-watcher.ts';
 import type { StreamDriver } from './stream-driver.ts';
 
 /** A change of network comes as a handful of events within this time. */
 const PATH_CHECK_MS = 50;
+/** Dials that succeed at once are over by then; the others had better know where else the peer may be. */
+const SEEK_MS = 50;
 const NONE_LOST: ReadonlySet<string> = new Set();
 
 export interface EndpointOptions {
@@ -51,6 +55,8 @@ export interface EndpointOptions {
   readonly limits?: Partial<StreamLimits & EndpointLimits>;
   /** First and last session port to try; 0 (the default) for any. */
   readonly sessionPorts?: readonly [number, number];
+  /** Services by which peers that move at the same time find each other again. */
+  readonly rendezvous?: readonly RendezvousPlace[];
   onLife?(event: SessionLifeEvent): void;
   /** Something doesn't work as it should but nothing breaks: for logs. */
   onWarning?(message: string): void;
@@ -71,6 +77,8 @@ export class Endpoint implements MobilityEndpoint {
   /** Where answers to an initiator's signalling arrive. */
   #signalPort: UdpPort | undefined;
   #checkScheduled = false;
+  #seekScheduled = false;
+  readonly #rendezvous: RendezvousDirectory | undefined;
   #forgedUpdates = 0;
   #badRecordsOfEnded = 0;
   /** A process that exits ends its connections in order; left to silence, peers would wait for it to come back. */
@@ -79,14 +87,22 @@ export class Endpoint implements MobilityEndpoint {
   };
 
   constructor(options: EndpointOptions = {}) {
+    requireTcpHandles();
     this.#options = options;
+    const { rendezvous = [] } = options;
+    if (rendezvous.length > 0) {
+      this.#rendezvous = new RendezvousDirectory(rendezvous, (message) => options.onWarning?.(message));
+    }
     const groups = (options.groups ?? GROUPS).map(withReserve);
     const suites = options.suites ?? SUITES;
     const limits = { ...DEFAULT_STREAM_LIMITS, ...DEFAULT_ENDPOINT_LIMITS, ...options.limits };
     const watcher: SessionWatcher = {
       started: (driver: StreamDriver) => this.#started(driver),
       ended: (driver: StreamDriver) => this.#ended(driver),
-      life: (event: SessionLifeEvent) => this.#options.onLife?.(event),
+      life: (event: SessionLifeEvent) => {
+        if (event.name === 'suspend') this.#seekSoon();
+        this.#options.onLife?.(event);
+      },
     };
     this.#opener = new Opener(
       { groups, suites, limits },
@@ -169,6 +185,8 @@ export class Endpoint implements MobilityEndpoint {
     const { peer } = driver;
     if (this.#drivers.size === 0) process.on('exit', this.#onExit);
     this.#drivers.add(driver);
+    peer.name ??= driver.request?.host;
+    this.#rendezvous?.prepare();
     this.#openWatch();
     const path = driver.path ?? { local: driver.local, remote: driver.remote };
     const { role } = driver.session;
@@ -191,6 +209,7 @@ export class Endpoint implements MobilityEndpoint {
       return known;
     }
     const host: PeerHost = {
+      rendezvous: this.#rendezvous,
       whereabouts: () => this.#whereabouts(association, viaPort, bound),
       sendSignal: (_, bytes, to) => this.#sendSignal(association, viaPort, bytes, to),
       peerMoved: (peer) => {
@@ -252,7 +271,9 @@ export class Endpoint implements MobilityEndpoint {
   }
 
   #handleUpdate(bytes: Uint8Array, from: TransportAddress): void {
-    if (signalTypeOf(bytes) !== SIGNAL_TYPE.update) return;
+    const type = signalTypeOf(bytes);
+    if (type === SIGNAL_TYPE.rendezvousAnswer && this.#rendezvous?.handleAnswer(bytes, from) === true) return;
+    if (type !== SIGNAL_TYPE.update) return;
     try {
       const decoded = decodeUpdate(bytes);
       const peer = this.#peers.get(toHex(decoded.update.associationId));
@@ -261,6 +282,16 @@ export class Endpoint implements MobilityEndpoint {
       if (!(error instanceof WireError)) throw error;
     }
     this.#forgedUpdates += 1;
+  }
+
+  /** Once for all sessions that a lost path suspends together. */
+  #seekSoon(): void {
+    if (this.#seekScheduled) return;
+    this.#seekScheduled = true;
+    after(SEEK_MS, () => {
+      this.#seekScheduled = false;
+      for (const { session, peer } of this.#drivers) if (session.state === 'suspended') peer.seek();
+    });
   }
 
   // ---- our own addresses ---------------------------------------------------------------------------------------------

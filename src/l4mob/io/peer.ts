@@ -1,16 +1,19 @@
 /**
  * Peer: the other process of one association, with the sessions to it, and the exchange of L4_UPDATEs by which both
- * sides know where the other is.
+ * sides know where the other is. One that does not answer is sought: `peer-search.ts`.
  */
 import { formatTransportAddress, type TransportAddress } from '../../core/address.ts';
-import { Alarm, monotonicNow } from '../../host/clock.ts';
+import { Alarm, monotonicNow, wallNow } from '../../host/clock.ts';
 import { connectUdp } from '../../host/udp-port.ts';
 import type { Association } from '../association.ts';
 import { UpdateExchange } from '../update-exchange.ts';
 import { type DecodedUpdate, encodeWhereabouts, type Whereabouts } from '../wire/update.ts';
+import { PeerSearch } from './peer-search.ts';
+import type { RendezvousDirectory } from './rendezvous-directory.ts';
 import type { StreamDriver } from './stream-driver.ts';
 
 export interface PeerHost {
+  readonly rendezvous: RendezvousDirectory | undefined;
   /** Where we are, as this peer may know it. */
   whereabouts(peer: Peer): Whereabouts;
   /** Sends from the port at which this peer's answers arrive. */
@@ -23,6 +26,10 @@ export interface PeerHost {
 const PROBE_MS = 3_000;
 /** Former addresses of a peer: those of its last moves matter, for as long as a path of ours still leads there. */
 const MAX_LEFT = 32;
+/** Unverified places: those of a name, and where the rendezvous services saw the peer. The oldest goes first. */
+const MAX_HINTS = 16;
+/** Who was heard just now is not sought because a path has died; it is when nothing comes of dialing. */
+const HEARD_MS = 1_000;
 
 export class Peer {
   readonly association: Association;
@@ -31,12 +38,19 @@ export class Peer {
   readonly drivers: Set<StreamDriver> = new Set();
   /** The state sequence number of ours that it was last told of; 0 for none. */
   toldSequence = 0;
+  /** The name under which the application reached it first. */
+  name: string | undefined;
+  readonly #metAt = wallNow();
   readonly #host: PeerHost;
   readonly #exchange: UpdateExchange = new UpdateExchange();
   readonly #alarm: Alarm;
   /** Source of the newest genuine L4_UPDATE: reaches a peer behind a NAT. */
   #observed: TransportAddress | undefined;
   readonly #left = new Set<string>();
+  #heardAt = Number.NEGATIVE_INFINITY;
+  /** Made when it is first needed: most peers are never lost. */
+  #search: PeerSearch | undefined;
+  readonly #hints = new Map<string, TransportAddress>();
 
   constructor(association: Association, contactIp: string | undefined, host: PeerHost) {
     this.association = association;
@@ -65,18 +79,24 @@ export class Peer {
     this.announce();
   }
 
-  /** We are somewhere else, or have to make ourselves known: tell until answered. */
+  /** We are somewhere else, or have to make ourselves known: tell until answered, and seek who does not answer. */
   announce(): void {
-    this.#exchange.start(monotonicNow(), this.association.packetNumber + 1);
-    this.#run(monotonicNow());
+    this.#tell();
+    if (this.drivers.size > 0) this.#beginSearch();
+  }
+
+  /** A session has no path: its peer may be somewhere else. */
+  seek(): void {
+    if (monotonicNow() - this.#heardAt > HEARD_MS) this.#beginSearch();
   }
 
   /** A signal for this association came. Returns false where it is not genuine. */
   handleUpdate(decoded: DecodedUpdate, from: TransportAddress): boolean {
     if (!this.association.accepts(decoded)) return false;
     this.#observed = from;
+    this.#heardAt = monotonicNow();
     const { update } = decoded;
-    if (update.answersPacketNumber !== undefined) this.#exchange.answered(update.answersPacketNumber);
+    if (update.answersPacketNumber !== undefined) this.#answered(update.answersPacketNumber);
     // Whoever tells where it is lives: its sessions wait for it longer, also where that is no news.
     if (this.#learn(update) || !update.fromResponder) this.#host.peerMoved(this);
     if (update.answerWanted) this.#host.sendSignal(this, this.#encode(false, update.packetNumber), from);
@@ -92,6 +112,60 @@ export class Peer {
   /** Whether the peer has said that it is no longer at this address of its own. */
   hasLeft(ip: string): boolean {
     return this.#left.has(ip);
+  }
+
+  #answered(packetNumber: number): void {
+    this.#exchange.answered(packetNumber);
+    if (this.#exchange.pollTimeout() !== undefined) return;
+    this.#search?.stop();
+    this.#hints.clear();
+  }
+
+  #beginSearch(): void {
+    const { association } = this;
+    if (this.#host.rendezvous === undefined && this.name === undefined) return;
+    this.#search ??= new PeerSearch({
+      association,
+      rendezvous: this.#host.rendezvous,
+      metAt: this.#metAt,
+      name: () => this.name,
+      whereabouts: () => this.#host.whereabouts(this),
+      send: (bytes, to) => this.#host.sendSignal(this, bytes, to),
+      isLost: () => this.#isLost,
+      handleFound: (whereabouts) => {
+        this.handleWhereabouts(whereabouts);
+        this.#tell();
+      },
+      handleHints: (places) => this.#takeHints(places),
+    });
+    this.#search.begin();
+  }
+
+  /** An initiator dials, so that it has a path is enough. A responder may have one that it doesn't know to be dead. */
+  get #isLost(): boolean {
+    const unanswered = this.association.role === 'responder' && this.#exchange.pollTimeout() !== undefined;
+    return this.drivers.size > 0 && (unanswered || this.#isWaitedFor);
+  }
+
+  get #isWaitedFor(): boolean {
+    return [...this.drivers].some((driver) => driver.path === undefined);
+  }
+
+  #takeHints(places: readonly TransportAddress[]): void {
+    const known = new Set(this.#signalDestinations().map(formatTransportAddress));
+    const news = places.filter((place) => !known.has(formatTransportAddress(place)));
+    if (news.length === 0) return;
+    for (const place of news) this.#hints.set(formatTransportAddress(place), place);
+    for (const oldest of this.#hints.keys()) {
+      if (this.#hints.size <= MAX_HINTS) break;
+      this.#hints.delete(oldest);
+    }
+    this.#tell();
+  }
+
+  #tell(): void {
+    this.#exchange.start(monotonicNow(), this.association.packetNumber + 1);
+    this.#run(monotonicNow());
   }
 
   /** Returns whether it was news. */
@@ -126,13 +200,13 @@ export class Peer {
 
   close(): void {
     this.#exchange.stop();
+    this.#search?.stop();
     this.#alarm.set(undefined);
   }
 
   #run(now: number): void {
     if (this.#exchange.takeDue(now)) {
-      const waitedFor = [...this.drivers].some((driver) => driver.path === undefined);
-      if (this.drivers.size === 0 || (this.#exchange.exhausted && !waitedFor)) this.#exchange.stop();
+      if (this.drivers.size === 0 || (this.#exchange.exhausted && !this.#isWaitedFor)) this.#exchange.stop();
       for (const to of this.#signalDestinations()) this.#host.sendSignal(this, this.#encode(true), to);
     }
     this.#alarm.set(this.#exchange.pollTimeout());
@@ -145,6 +219,7 @@ export class Peer {
   #signalDestinations(): TransportAddress[] {
     const all = this.destinations();
     if (this.#observed !== undefined) all.push(this.#observed);
+    all.push(...this.#hints.values());
     return [...new Map(all.map((to) => [formatTransportAddress(to), to])).values()];
   }
 }
