@@ -1,0 +1,50 @@
+/**
+ * What every command of `mobisock` is, and how they read their options alike.
+ */
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { canonicalAddress, familyOf, type TransportAddress } from '../core/address.ts';
+import { UsageError } from '../core/errors.ts';
+
+export interface Command {
+  /** One line for the overview. */
+  readonly summary: string;
+  readonly help: string;
+  /** Resolves when the command has ended, or a service of it runs. @throws UsageError for wrong options. */
+  run(args: readonly string[]): Promise<void>;
+}
+
+/** Named options only, each with a text. @throws UsageError that names the option. */
+export function readOptions<const Names extends readonly string[]>(
+  args: readonly string[],
+  names: Names,
+): Partial<Record<Names[number], string>> {
+  const options: NonNullable<ParseArgsConfig['options']> = Object.fromEntries(
+    names.map((name) => [name, { type: 'string' as const }]),
+  );
+  try {
+    const { values } = parseArgs({ args: [...args], options, strict: true, allowPositionals: false });
+    return values as Partial<Record<Names[number], string>>;
+  } catch (cause) {
+    throw new UsageError(cause instanceof Error ? cause.message : String(cause), 'ERR_MOBISOCK_USAGE', { cause });
+  }
+}
+
+/** A whole number of an option. */
+export function readCount(name: string, text: string, least: number, most: number): number {
+  const count = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  if (count >= least && count <= most) return count;
+  throw new UsageError(`--${name}: found "${text}", expected a whole number from ${least} to ${most}`);
+}
+
+/** `4474`, `192.0.2.1:4474`, `[2001:db8::1]:4474`; all addresses where none is named. */
+export function readListenAddress(name: string, text: string): TransportAddress {
+  const [, bracketed, plain, portText = ''] = /^(?:(?:\[([^\]]+)\]|([^:]+)):)?(\d{1,5})$/.exec(text) ?? [];
+  const ip = canonicalAddress(bracketed ?? plain ?? '::');
+  const port = Number(portText);
+  const rightBrackets =
+    ip === undefined || (bracketed ?? plain) === undefined || (familyOf(ip) === 6) === (bracketed !== undefined);
+  if (portText !== '' && ip !== undefined && rightBrackets && port <= 65_535) return { ip, port };
+  throw new UsageError(
+    `--${name}: found "${text}", expected a port, or an address and a port such as 192.0.2.1:4474 or [2001:db8::1]:4474`,
+  );
+}
