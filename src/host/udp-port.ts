@@ -106,10 +106,12 @@ export function connectUdp({ remote, localAddress, onDatagram, onUnreachable }: 
     state = 'closed';
     socket.close();
   };
+  const isClosed = (): boolean => state === 'closed';
   const fail = (error: NodeJS.ErrnoException): void => {
     if (state === 'closed') return;
     close();
-    onUnreachable(error);
+    // Binding fails at once, and the caller doesn't know yet what it has opened.
+    process.nextTick(onUnreachable, error);
   };
   const transmit = (bytes: Uint8Array): void => {
     nativeDgramSend.call(socket, bytes, (error: NodeJS.ErrnoException | null) => {
@@ -123,6 +125,7 @@ export function connectUdp({ remote, localAddress, onDatagram, onUnreachable }: 
   socket.unref();
   if (localAddress !== undefined) nativeDgramBind.call(socket, { address: localAddress, port: 0, exclusive: true });
   else nativeDgramBind.call(socket, { address: family === 6 ? '::' : '0.0.0.0', port: 0, exclusive: true });
+  if (isClosed()) return { send: () => {}, close };
   nativeDgramConnect.call(socket, remote.port, remote.ip, (error: NodeJS.ErrnoException | null) => {
     if (error !== null && error !== undefined) return fail(error);
     if (state !== 'connecting') return;
