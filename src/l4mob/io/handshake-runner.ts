@@ -7,7 +7,7 @@ import { WireError } from '../../core/errors.ts';
 import { Alarm, monotonicNow } from '../../host/clock.ts';
 import type { TcpConnection } from '../../host/tcp-connection.ts';
 import { dialTcp } from '../../host/tcp-dialer.ts';
-import { type ConnectedUdp, connectUdp } from '../../host/udp-port.ts';
+import { connectUdp } from '../../host/udp-port.ts';
 import type { Association } from '../association.ts';
 import type { HandshakeOutcome, InitiatorHandshake } from '../initiator-handshake.ts';
 import type { PortPair } from '../port-pairs.ts';
@@ -48,104 +48,37 @@ export function runUdpHandshake(
   make: MakeHandshake,
   handlers: HandshakeHandlers,
 ): RunningHandshake {
-  const attempts: UdpAttempt[] = [];
-  const failures: PlainReason[] = [];
   const asked = addresses.slice(0, MAX_ADDRESSES_ASKED);
-  let done = false;
-  const stop = (): void => {
-    done = true;
-    for (const attempt of attempts) attempt.close();
-  };
-  for (const ip of asked) {
-    const attempt = new UdpAttempt({ ip, port }, localAddress, make, {
-      onRejected: (count) => handlers.onRejected?.(count),
-      onAgreed: (agreement) => {
-        if (done) return;
-        stop();
-        handlers.onAgreed(agreement);
+  const failures: PlainReason[] = [];
+  const exchanges = asked.map((ip) => {
+    const startedAt = monotonicNow();
+    const exchange: Exchange = new Exchange(make(startedAt), {
+      onAccepted: (accepted) => {
+        udp.close();
+        for (const other of exchanges) other.close();
+        handlers.onAgreed({ ...accepted, contactIp: ip, roundTripMs: monotonicNow() - startedAt });
       },
       onFailed: (reason) => {
         failures.push(reason);
-        if (done || failures.length < asked.length) return;
-        stop();
+        if (failures.length < asked.length) return;
         handlers.onFailed(failures.find((r) => r !== 'unaware') ?? 'unaware');
       },
+      onRejected: (count) => handlers.onRejected?.(count),
     });
-    attempts.push(attempt);
-  }
+    const udp = connectUdp({
+      remote: { ip, port },
+      ...(localAddress === undefined ? {} : { localAddress }),
+      onDatagram: (bytes) => exchange.handleMessage(bytes),
+      onUnreachable: () => exchange.fail('unaware'),
+    });
+    exchange.start(udp);
+    return exchange;
+  });
   return {
     goOnUnreferenced: () => {
-      for (const attempt of attempts) attempt.unref();
+      for (const exchange of exchanges) exchange.unref();
     },
   };
-}
-
-class UdpAttempt {
-  readonly #remote: TransportAddress;
-  readonly #handlers: HandshakeHandlers;
-  readonly #handshake: InitiatorHandshake;
-  readonly #startedAt = monotonicNow();
-  readonly #udp: ConnectedUdp;
-  readonly #alarm: Alarm;
-  #closed = false;
-
-  constructor(
-    remote: TransportAddress,
-    localAddress: string | undefined,
-    make: MakeHandshake,
-    handlers: HandshakeHandlers,
-  ) {
-    this.#remote = remote;
-    this.#handlers = handlers;
-    this.#handshake = make(this.#startedAt);
-    this.#alarm = new Alarm((now) => {
-      this.#handshake.handleTimeout(now);
-      this.#pump();
-    });
-    this.#udp = connectUdp({
-      remote,
-      ...(localAddress === undefined ? {} : { localAddress }),
-      onDatagram: (bytes) => {
-        this.#handshake.handleDatagram(monotonicNow(), bytes);
-        this.#pump();
-      },
-      onUnreachable: () => this.#fail('unaware'),
-    });
-    this.#pump();
-  }
-
-  unref(): void {
-    this.#alarm.unref();
-  }
-
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    if (this.#handshake.rejected > 0) this.#handlers.onRejected?.(this.#handshake.rejected);
-    this.#alarm.set(undefined);
-    this.#udp.close();
-  }
-
-  #fail(reason: PlainReason): void {
-    if (this.#closed) return;
-    this.close();
-    this.#handlers.onFailed(reason);
-  }
-
-  #pump(): void {
-    if (this.#closed) return;
-    const { outcome } = this.#handshake;
-    if (outcome !== undefined) {
-      if (outcome.type !== 'accepted') return this.#fail(plainReason(outcome));
-      this.close();
-      const { association, portPair } = outcome;
-      const roundTripMs = monotonicNow() - this.#startedAt;
-      return this.#handlers.onAgreed({ association, portPair, contactIp: this.#remote.ip, roundTripMs });
-    }
-    const bytes = this.#handshake.pollTransmit();
-    if (bytes !== undefined) this.#udp.send(bytes);
-    this.#alarm.set(this.#handshake.pollTimeout());
-  }
 }
 
 /** Over TCP to the session port that the policy names. */
@@ -155,82 +88,137 @@ export function runInBandHandshake(
   make: MakeHandshake,
   handlers: HandshakeHandlers,
 ): RunningHandshake {
-  let connection: TcpConnection | undefined;
-  let done = false;
-  const finish = (act: () => void): void => {
-    if (done) return;
-    done = true;
-    act();
-  };
-  const fail = (reason: PlainReason): void =>
-    finish(() => {
-      connection?.close();
-      handlers.onFailed(reason);
-    });
+  let exchange: Exchange | undefined;
   const dial = dialTcp({
     candidates,
     timeoutMs,
-    onFailed: () => fail('session-port-unreachable'),
-    onConnected: (connected, roundTripMs) => {
-      connection = connected;
-      const handshake = make(monotonicNow());
-      let received = Buffer.alloc(0);
-      const alarm = new Alarm((now) => {
-        handshake.handleTimeout(now);
-        pump();
+    onFailed: () => handlers.onFailed('session-port-unreachable'),
+    onConnected: (connection, roundTripMs) => {
+      exchange = new Exchange(make(monotonicNow()), {
+        onAccepted: (accepted) =>
+          handlers.onAgreed({ ...accepted, contactIp: connection.remote.ip, roundTripMs, connection }),
+        onFailed: (reason) => handlers.onFailed(reason),
+        onRejected: (count) => handlers.onRejected?.(count),
       });
-      const release = (): void => {
-        if (handshake.rejected > 0) handlers.onRejected?.(handshake.rejected);
-        alarm.set(undefined);
-      };
-      // Over TCP nothing is lost: the ladder only bounds the wait, and no L4_INIT is sent twice.
-      let sent: Uint8Array | undefined;
-      const pump = (): void => {
-        if (done) return release();
-        const { outcome } = handshake;
-        if (outcome?.type === 'accepted') {
-          release();
-          const { association, portPair } = outcome;
-          const contactIp = connected.remote.ip;
-          return finish(() =>
-            handlers.onAgreed({ association, portPair, contactIp, roundTripMs, connection: connected }),
-          );
-        }
-        if (outcome !== undefined) return fail(plainReason(outcome));
-        const bytes = handshake.pollTransmit();
-        if (bytes !== undefined && bytes !== sent) connected.write([bytes]);
-        sent = bytes ?? sent;
-        alarm.set(handshake.pollTimeout());
-      };
-      const unreachable = (): void => fail('session-port-unreachable');
-      connected.handler = {
-        onBytes: (bytes) => {
-          received = Buffer.concat([received, bytes]);
-          try {
-            const length = signalLength(received);
-            if (length === undefined || received.length < length) return;
-            handshake.handleDatagram(monotonicNow(), received.subarray(0, length));
-            received = received.subarray(length);
-          } catch (error) {
-            if (!(error instanceof WireError)) throw error;
-            return fail('handshake-failed');
-          }
-          pump();
-        },
-        onEnd: unreachable,
-        onError: unreachable,
-        onDrain: () => {},
-      };
-      pump();
+      carryInBand(exchange, connection);
     },
   });
   return {
-    goOnUnreferenced: () =>
-      finish(() => {
-        dial.cancel();
-        connection?.close();
-      }),
+    goOnUnreferenced: () => {
+      dial.cancel();
+      exchange?.close();
+    },
   };
+}
+
+function carryInBand(exchange: Exchange, connection: TcpConnection): void {
+  // Nothing is lost here: the ladder only bounds the wait, and no L4_INIT is sent twice.
+  let sent: Uint8Array | undefined;
+  let received = Buffer.alloc(0);
+  const unreachable = (): void => exchange.fail('session-port-unreachable');
+  connection.handler = {
+    onBytes: (bytes) => {
+      received = Buffer.concat([received, bytes]);
+      let length: number | undefined;
+      try {
+        length = signalLength(received);
+      } catch (error) {
+        if (!(error instanceof WireError)) throw error;
+        return exchange.fail('handshake-failed');
+      }
+      if (length === undefined || received.length < length) return;
+      const message = received.subarray(0, length);
+      received = received.subarray(length);
+      exchange.handleMessage(message);
+    },
+    onEnd: unreachable,
+    onError: unreachable,
+    onDrain: () => {},
+  };
+  exchange.start({
+    send: (bytes) => {
+      if (bytes !== sent) connection.write([bytes]);
+      sent = bytes;
+    },
+    close: () => connection.close(),
+  });
+}
+
+/** What takes the messages of one handshake to the peer. */
+interface Carrier {
+  send(bytes: Uint8Array): void;
+  close(): void;
+}
+
+interface ExchangeHandlers {
+  /** The carrier is left open. */
+  onAccepted(accepted: { readonly association: Association; readonly portPair: PortPair }): void;
+  onFailed(reason: PlainReason): void;
+  onRejected(count: number): void;
+}
+
+/** One handshake with one responder. Life-cycle: start, then accepted, failed or closed; behind that it says nothing. */
+class Exchange {
+  readonly #handshake: InitiatorHandshake;
+  readonly #handlers: ExchangeHandlers;
+  readonly #alarm: Alarm;
+  #carrier: Carrier | undefined;
+  #over = false;
+
+  constructor(handshake: InitiatorHandshake, handlers: ExchangeHandlers) {
+    this.#handshake = handshake;
+    this.#handlers = handlers;
+    this.#alarm = new Alarm((now) => {
+      handshake.handleTimeout(now);
+      this.#run();
+    });
+  }
+
+  start(carrier: Carrier): void {
+    this.#carrier = carrier;
+    this.#run();
+  }
+
+  handleMessage(bytes: Uint8Array): void {
+    this.#handshake.handleDatagram(monotonicNow(), bytes);
+    this.#run();
+  }
+
+  fail(reason: PlainReason): void {
+    if (this.#over) return;
+    this.close();
+    this.#handlers.onFailed(reason);
+  }
+
+  unref(): void {
+    this.#alarm.unref();
+  }
+
+  close(): void {
+    if (this.#over) return;
+    this.#finish();
+    this.#carrier?.close();
+  }
+
+  #run(): void {
+    if (this.#over) return;
+    const { outcome } = this.#handshake;
+    if (outcome?.type === 'accepted') {
+      this.#finish();
+      const { association, portPair } = outcome;
+      return this.#handlers.onAccepted({ association, portPair });
+    }
+    if (outcome !== undefined) return this.fail(plainReason(outcome));
+    const bytes = this.#handshake.pollTransmit();
+    if (bytes !== undefined) this.#carrier?.send(bytes);
+    this.#alarm.set(this.#handshake.pollTimeout());
+  }
+
+  #finish(): void {
+    this.#over = true;
+    this.#alarm.set(undefined);
+    if (this.#handshake.rejected > 0) this.#handlers.onRejected(this.#handshake.rejected);
+  }
 }
 
 function plainReason(outcome: Exclude<HandshakeOutcome, { type: 'accepted' }>): PlainReason {
