@@ -10,18 +10,10 @@ import type { LocalAddress } from '../../host/local-addresses.ts';
 import { osRandom } from '../../host/random.ts';
 import type { TcpConnection } from '../../host/tcp-connection.ts';
 import { type Association, isGenuineResume, refuseUnknown } from '../association.ts';
-import type { Group } from '../key-agreement.ts';
-import {
-  type EndpointLimits,
-  MAX_PORT_CANDIDATES,
-  MAX_TOMBSTONES,
-  type StreamLimits,
-  TOMBSTONE_MS,
-} from '../limits.ts';
+import { MAX_PORT_CANDIDATES, MAX_TOMBSTONES, TOMBSTONE_MS } from '../limits.ts';
 import { type PortPair, PortPairTable, portPairKey, portPairText } from '../port-pairs.ts';
 import { type OfferedService, Responder } from '../responder.ts';
 import { type SessionIdentity, StreamSession } from '../stream-session.ts';
-import type { Suite } from '../suite.ts';
 import { type Authenticated, decodeOpen, decodeResume, HELLO_TYPE, type Open, type RefuseCode } from '../wire/hello.ts';
 import { decodeInit, TRANSPORT } from '../wire/init.ts';
 import { SIGNAL_TYPE, signalTypeOf } from '../wire/signal-header.ts';
@@ -30,6 +22,7 @@ import type { DriverHost } from './driver-host.ts';
 import type { ListenHandle, ListenRequest } from './mobile-stream.ts';
 import type { Peer } from './peer.ts';
 import { SessionPort, type SessionPortHost } from './session-port.ts';
+import type { SessionTerms } from './session-terms.ts';
 import type { SessionWatcher } from './session-watcher.ts';
 import { StreamDriver } from './stream-driver.ts';
 import { warmUp } from './warm-up.ts';
@@ -49,10 +42,7 @@ export interface AcceptorHost extends SessionWatcher {
   warn(message: string): void;
 }
 
-export interface AcceptorOptions {
-  readonly groups: readonly Group[];
-  readonly suites: readonly Suite[];
-  readonly limits: StreamLimits & EndpointLimits;
+export interface AcceptorOptions extends SessionTerms {
   /** First and last session port to try; 0 for any. */
   readonly sessionPorts: readonly [number, number];
 }

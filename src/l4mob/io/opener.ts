@@ -10,11 +10,9 @@ import type { TcpConnection } from '../../host/tcp-connection.ts';
 import { type Dial, dialTcp } from '../../host/tcp-dialer.ts';
 import type { Association } from '../association.ts';
 import { InitiatorHandshake } from '../initiator-handshake.ts';
-import type { Group } from '../key-agreement.ts';
-import { type EndpointLimits, MAX_PORT_CANDIDATES, type StreamLimits } from '../limits.ts';
+import { MAX_PORT_CANDIDATES } from '../limits.ts';
 import { type PortPair, PortPairTable, portPairText } from '../port-pairs.ts';
 import { StreamSession } from '../stream-session.ts';
-import type { Suite } from '../suite.ts';
 import type { Refuse } from '../wire/hello.ts';
 import { TRANSPORT } from '../wire/init.ts';
 import type { DriverHost } from './driver-host.ts';
@@ -28,6 +26,7 @@ import {
 } from './handshake-runner.ts';
 import type { OpenHandlers, OpenRequest, PendingOpen, PlainReason, Verdict } from './mobile-stream.ts';
 import type { Peer } from './peer.ts';
+import type { SessionTerms } from './session-terms.ts';
 import type { SessionWatcher } from './session-watcher.ts';
 import { StreamDriver } from './stream-driver.ts';
 import { VerdictCache } from './verdict-cache.ts';
@@ -36,12 +35,6 @@ export interface OpenerHost extends SessionWatcher {
   /** A new association: its peer, reached at `contactIp`. */
   peerOf(association: Association, contactIp: string): Peer;
   forgetPeer(peer: Peer): void;
-}
-
-export interface OpenerOptions {
-  readonly groups: readonly Group[];
-  readonly suites: readonly Suite[];
-  readonly limits: StreamLimits & EndpointLimits;
 }
 
 /** The session port of a peer that has just answered: unreachable if it takes longer than this, or 5 round trips. */
@@ -55,7 +48,7 @@ export interface OpenerCounters {
 }
 
 export class Opener implements FirstContactsHost {
-  readonly #options: OpenerOptions;
+  readonly #options: SessionTerms;
   readonly #host: OpenerHost;
   readonly #driverHost: DriverHost;
   readonly #portPairs: PortPairTable = new PortPairTable();
@@ -67,7 +60,7 @@ export class Opener implements FirstContactsHost {
   #sessions = 0;
   readonly counters: OpenerCounters = { rejectedOffers: 0 };
 
-  constructor(options: OpenerOptions, host: OpenerHost) {
+  constructor(options: SessionTerms, host: OpenerHost) {
     this.#options = options;
     this.#host = host;
     this.#verdicts = new VerdictCache(options.limits.verdicts);

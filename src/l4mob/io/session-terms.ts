@@ -1,0 +1,13 @@
+/**
+ * Session terms: what this process agrees to with its peers, in either role.
+ */
+import type { Group } from '../key-agreement.ts';
+import type { EndpointLimits, StreamLimits } from '../limits.ts';
+import type { Suite } from '../suite.ts';
+
+export interface SessionTerms {
+  /** In order of preference. */
+  readonly groups: readonly Group[];
+  readonly suites: readonly Suite[];
+  readonly limits: StreamLimits & EndpointLimits;
+}
