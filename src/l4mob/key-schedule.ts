@@ -17,9 +17,9 @@
  */
 
 import { expand, extract } from '@noble/hashes/hkdf.js';
-import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { concatBytes } from '../core/bytes.ts';
+import { hmacSha256 } from './short-hmac.ts';
 import { type Suite, TAG_BYTES } from './suite.ts';
 
 const encoder = new TextEncoder();
@@ -111,9 +111,7 @@ export function deriveFlowKeys(associationSecret: Uint8Array, flowIdentity: Uint
 
 /** The MAC of signals and hellos: HMAC-SHA256 cut to 128 bits (RFC 2104, section 5). */
 export function messageMac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
-  const mac = hmac.create(sha256, key);
-  for (const part of parts) mac.update(part);
-  return mac.digest().subarray(0, TAG_BYTES);
+  return hmacSha256(key, ...parts).subarray(0, TAG_BYTES);
 }
 
 type KeyPer<Lengths> = { readonly [I in keyof Lengths]: Uint8Array };

@@ -44,3 +44,15 @@ export class ShortHmac {
     return hash('sha256', outerFrame, 'binary');
   }
 }
+
+/** Of a short message under a key that is used once, or seldom: 32 bytes. */
+export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
+  const hmac = new ShortHmac(key);
+  const frame = hmac.frame(parts.reduce((bytes, part) => bytes + part.length, 0));
+  let at = MESSAGE_AT;
+  for (const part of parts) {
+    frame.set(part, at);
+    at += part.length;
+  }
+  return Buffer.from(hmac.digest(frame), 'latin1');
+}

@@ -109,6 +109,7 @@ export class Acceptor {
         driver.peer.announce();
       },
       ended: (driver) => this.#ended(driver),
+      opened: () => {},
       parted: (driver) => this.#bury(portPairKey(driver.session.portPair)),
       life: (event) => host.life(event),
     };

@@ -8,6 +8,8 @@ import type { StreamDriver } from './stream-driver.ts';
 export interface DriverHost {
   /** Initiator: connect to the peer, then `attachDialed` or `dialFailed`. A dial under way is replaced. */
   dial(driver: StreamDriver): void;
+  /** The peer has accepted the session. */
+  opened(driver: StreamDriver): void;
   refused(driver: StreamDriver, refuse: Refuse): void;
   peerSilent(driver: StreamDriver): void;
   ended(driver: StreamDriver): void;

@@ -159,6 +159,7 @@ export class Endpoint implements MobilityEndpoint {
   close(): void {
     for (const driver of [...this.#drivers]) driver.abort();
     for (const peer of this.#peers.values()) peer.close();
+    this.#opener.spares.dropAll();
     this.#acceptor.close();
     this.#signalPort?.close();
     this.#watch?.close();
@@ -213,6 +214,7 @@ export class Endpoint implements MobilityEndpoint {
       whereabouts: () => this.#whereabouts(association, viaPort, bound),
       sendSignal: (_, bytes, to) => this.#sendSignal(association, viaPort, bytes, to),
       peerMoved: (peer) => {
+        this.#opener.spares.drop(peer);
         for (const driver of peer.drivers) {
           const remote = driver.path?.remote.ip;
           driver.update((session, now) => {
@@ -311,6 +313,7 @@ export class Endpoint implements MobilityEndpoint {
 
   #addressesChanged(change: AddressChange): void {
     const lost = new Set(change.removed.map(({ ip }) => ip));
+    this.#opener.spares.dropAll();
     for (const driver of [...this.#drivers]) {
       const { path } = driver;
       if (path === undefined || lost.has(path.local.ip)) driver.networkChanged(lost);

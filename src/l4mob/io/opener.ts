@@ -28,6 +28,7 @@ import type { OpenHandlers, OpenRequest, PendingOpen, PlainReason, Verdict } fro
 import type { Peer } from './peer.ts';
 import type { SessionTerms } from './session-terms.ts';
 import type { SessionWatcher } from './session-watcher.ts';
+import { SpareConnections } from './spare-connections.ts';
 import { StreamDriver } from './stream-driver.ts';
 import { VerdictCache } from './verdict-cache.ts';
 
@@ -56,6 +57,7 @@ export class Opener implements FirstContactsHost {
   /** Peers by the destination under which the application reaches them. */
   readonly #peers = new Map<string, Peer>();
   readonly contacts: FirstContacts = new FirstContacts(this);
+  readonly spares: SpareConnections = new SpareConnections();
   readonly #dials = new WeakMap<StreamDriver, Dial>();
   #sessions = 0;
   readonly counters: OpenerCounters = { rejectedOffers: 0 };
@@ -70,6 +72,7 @@ export class Opener implements FirstContactsHost {
       peerSilent: () => {}, // the initiator dials instead
       ended: (driver) => this.#ended(driver),
       parted: () => {},
+      opened: ({ peer }) => setImmediate(() => this.spares.opened(peer)),
       life: (event) => host.life(event),
     };
   }
@@ -127,6 +130,7 @@ export class Opener implements FirstContactsHost {
 
   forget(peer: Peer): void {
     for (const [destination, known] of this.#peers) if (known === peer) this.#peers.delete(destination);
+    this.spares.drop(peer);
     this.#host.forgetPeer(peer);
   }
 
@@ -302,6 +306,18 @@ class Opening implements PendingOpen, ContactParticipant {
   #laterContact(peer: Peer): void {
     const portPair = this.#opener.freePortPair(this.#request);
     if (portPair === undefined) return void process.nextTick(() => this.#plain('limit'));
+    const spare = this.#request.localAddress === undefined ? this.#opener.spares.take(peer) : undefined;
+    if (spare === undefined) return this.#dialKnown(peer, portPair);
+    const { connection, roundTripMs } = spare;
+    // No application expects to be connected before the event loop has turned.
+    setImmediate(() => {
+      if (this.#done) connection.close();
+      else if (connection.closed) this.#dialKnown(peer, portPair);
+      else this.#open(peer, portPair, connection, roundTripMs);
+    });
+  }
+
+  #dialKnown(peer: Peer, portPair: PortPair): void {
     this.#dial(peer, portPair, SESSION_PORT_MS, () => {
       this.#opener.forget(peer);
       this.#firstContact();

@@ -370,6 +370,7 @@ export class StreamDriver implements MobileStream {
         break;
       case 'opened':
         this.request = undefined;
+        this.#host.opened(this);
         break;
       case 'suspended':
         this.#life('suspend');
