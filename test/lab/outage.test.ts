@@ -6,8 +6,8 @@ import { createLab, type Lab, labMissing } from './index.ts';
 
 const missing = await labMissing();
 const TIMEOUT_MS = 4_000;
-/** A responder first waits out the longest silence of an initiator that has a path: a keepalive, and lost packets. */
-const RESPONDER_PATIENCE_MS = 35_000;
+/** A responder first waits as long as the answer to its data may take on a slow link. */
+const RESPONDER_PATIENCE_MS = 8_000;
 /** What a process may take beside its buffers: noise of the garbage collector. */
 const SPARE_BYTES = 48 << 20;
 const env = { MOBISOCK_SESSION_TIMEOUT: `${TIMEOUT_MS}ms` };
@@ -91,10 +91,10 @@ describe.skipIf(missing).concurrent('when the other host has vanished without a 
     });
   });
 
-  test('a server that sends gets ETIMEDOUT as well', { timeout: 90_000 }, async () => {
+  test('a server that sends gets ETIMEDOUT as well', { timeout: 60_000 }, async () => {
     await withPair({}, { send: FULL }, async ({ server }, lab) => {
       const vanishedAt = await vanish(lab);
-      const { code, at, grown } = await follow(server, 70_000);
+      const { code, at, grown } = await follow(server, 40_000);
       console.log(`ETIMEDOUT at the server after ${at - vanishedAt} ms, memory grew by ${grown >> 10} KiB`);
       expect(code).toBe('ETIMEDOUT');
       expect(at - vanishedAt).toBeGreaterThanOrEqual(TIMEOUT_MS);
