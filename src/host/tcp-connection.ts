@@ -6,6 +6,7 @@
  * The handle's interface is the one that node's own `net` uses; it is the same in node 20, 22, 24 and 26.
  */
 import { canonicalAddress, familyOf, type TransportAddress } from '../core/address.ts';
+import { nodeBinding } from './node-binding.ts';
 import { type SystemError, systemError } from './system-error.ts';
 
 /** What a connection tells. Nothing comes after `onEnd` and `onError` but what is said there. */
@@ -58,16 +59,21 @@ interface ConnectWrap {
   oncomplete?: (status: number) => void;
 }
 
-interface Bindings {
-  readonly Tcp: new (kind: number) => TcpHandle;
-  readonly ConnectWrap: new () => ConnectWrap;
+interface TcpBinding {
+  readonly TCP: new (kind: number) => TcpHandle;
+  readonly TCPConnectWrap: new () => ConnectWrap;
+}
+
+interface StreamBinding {
   readonly WriteWrap: new () => WriteWrap;
   readonly ShutdownWrap: new () => object;
-  /** What the last read or write came to, by index. */
-  readonly state: Int32Array;
-  readonly readBytesOrError: number;
-  readonly lastWriteWasAsync: number;
+  /** What the last read or write came to, by the indices below. */
+  readonly streamBaseState: Int32Array;
+  readonly kReadBytesOrError: number;
+  readonly kLastWriteWasAsync: number;
 }
+
+type Bindings = TcpBinding & StreamBinding;
 
 /** TCPWrap's kind for a connection, in contrast to a listener. */
 const KIND_SOCKET = 0;
@@ -80,23 +86,9 @@ let readBuffer: Buffer | undefined;
 /** Untouched by a write that the kernel takes at once, so most of them need no other. */
 let spareWrite: WriteWrap | undefined;
 
-function binding(name: string): Record<string, unknown> {
-  return (process as unknown as { binding(name: string): Record<string, unknown> }).binding(name);
-}
-
 /** Node hides its handles under the permission model. */
 function loadBindings(): Bindings {
-  const { TCP, TCPConnectWrap } = binding('tcp_wrap');
-  const { WriteWrap, ShutdownWrap, streamBaseState, kReadBytesOrError, kLastWriteWasAsync } = binding('stream_wrap');
-  return {
-    Tcp: TCP as Bindings['Tcp'],
-    ConnectWrap: TCPConnectWrap as Bindings['ConnectWrap'],
-    WriteWrap: WriteWrap as Bindings['WriteWrap'],
-    ShutdownWrap: ShutdownWrap as Bindings['ShutdownWrap'],
-    state: streamBaseState as Int32Array,
-    readBytesOrError: kReadBytesOrError as number,
-    lastWriteWasAsync: kLastWriteWasAsync as number,
-  };
+  return { ...nodeBinding<TcpBinding>('tcp_wrap'), ...nodeBinding<StreamBinding>('stream_wrap') };
 }
 
 /** Throws where there can't be connections: better asked once than found out at the first of them. */
@@ -173,7 +165,7 @@ export class TcpConnection {
   /** In one call to the kernel. The parts must stay unchanged until the connection is no longer {@link blocked}. */
   write(parts: readonly Uint8Array[]): void {
     if (this.#closed) return;
-    const { state, lastWriteWasAsync, WriteWrap } = native();
+    const { streamBaseState, kLastWriteWasAsync, WriteWrap } = native();
     const request = spareWrite ?? new WriteWrap();
     spareWrite = undefined;
     const [first] = parts;
@@ -182,7 +174,7 @@ export class TcpConnection {
         ? this.#handle.writeBuffer(request, first)
         : this.#handle.writev(request, parts, true);
     if (status !== 0) return this.#failSoon(systemError(status, 'write'));
-    if (state[lastWriteWasAsync] === 0) {
+    if (streamBaseState[kLastWriteWasAsync] === 0) {
       spareWrite = request;
       return;
     }
@@ -248,8 +240,8 @@ export class TcpConnection {
 }
 
 function onRead(this: TcpHandle): void {
-  const { state, readBytesOrError } = native();
-  this.connection?.read(state[readBytesOrError] ?? 0);
+  const { streamBaseState, kReadBytesOrError } = native();
+  this.connection?.read(streamBaseState[kReadBytesOrError] ?? 0);
 }
 
 function addressOf(ask: (out: AddressOut) => number): TransportAddress {
@@ -268,8 +260,8 @@ export interface ConnectOptions {
 
 /** Connects to a literal address. The result gives it up, silently; the attempt keeps the process alive. */
 export function connectTcp({ remote, localAddress, onConnected, onFailed }: ConnectOptions): () => void {
-  const { Tcp, ConnectWrap } = native();
-  const handle = new Tcp(KIND_SOCKET);
+  const { TCP, TCPConnectWrap } = native();
+  const handle = new TCP(KIND_SOCKET);
   let over = false;
   const giveUp = (): void => {
     if (over) return;
@@ -286,7 +278,7 @@ export function connectTcp({ remote, localAddress, onConnected, onFailed }: Conn
   if (localAddress !== undefined) {
     status = isIpv6 ? handle.bind6(localAddress, 0, 0) : handle.bind(localAddress, 0);
   }
-  const request = new ConnectWrap();
+  const request = new TCPConnectWrap();
   request.oncomplete = (result) => {
     if (over) return;
     if (result !== 0) return fail(result, 'connect');

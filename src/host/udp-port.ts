@@ -7,7 +7,7 @@ import cluster from 'node:cluster';
 import dgram from 'node:dgram';
 import type { Family, TransportAddress } from '../core/address.ts';
 import { canonicalAddress, familyOf } from '../core/address.ts';
-import { nativeDgramBind, nativeDgramConnect, nativeDgramSend } from './native.ts';
+import { nativeDgramBind, nativeDgramSend } from './native.ts';
 
 export interface UdpPortOptions {
   /** Literal address; `::` takes IPv4 as well. */
@@ -81,68 +81,6 @@ export function openUdpPort(options: UdpPortOptions): UdpPort {
     close,
   };
 }
-
-export interface ConnectedUdpOptions {
-  readonly remote: TransportAddress;
-  readonly localAddress?: string;
-  onDatagram(bytes: Buffer): void;
-  /** ICMP said no (ECONNREFUSED, EHOSTUNREACH, ENETUNREACH ...), or there is no route. */
-  onUnreachable(error: NodeJS.ErrnoException): void;
-}
-
-export interface ConnectedUdp {
-  send(bytes: Uint8Array): void;
-  close(): void;
-}
-
-/** A socket that hears one peer only, and what ICMP says of it. */
-export function connectUdp({ remote, localAddress, onDatagram, onUnreachable }: ConnectedUdpOptions): ConnectedUdp {
-  const family = familyOf(remote.ip);
-  const socket = createSocket(family);
-  const waiting: Uint8Array[] = [];
-  let state: 'connecting' | 'connected' | 'closed' = 'connecting';
-  const close = (): void => {
-    if (state === 'closed') return;
-    state = 'closed';
-    socket.close();
-  };
-  const isClosed = (): boolean => state === 'closed';
-  const fail = (error: NodeJS.ErrnoException): void => {
-    if (state === 'closed') return;
-    close();
-    // Binding fails at once, and the caller doesn't know yet what it has opened.
-    process.nextTick(onUnreachable, error);
-  };
-  const transmit = (bytes: Uint8Array): void => {
-    nativeDgramSend.call(socket, bytes, (error: NodeJS.ErrnoException | null) => {
-      if (error !== null && error !== undefined) fail(error);
-    });
-  };
-  socket.on('error', fail);
-  socket.on('message', (bytes) => {
-    if (state !== 'closed') onDatagram(bytes);
-  });
-  socket.unref();
-  if (localAddress !== undefined) nativeDgramBind.call(socket, { address: localAddress, port: 0, exclusive: true });
-  else nativeDgramBind.call(socket, { address: family === 6 ? '::' : '0.0.0.0', port: 0, exclusive: true });
-  if (isClosed()) return { send: () => {}, close };
-  nativeDgramConnect.call(socket, remote.port, remote.ip, (error: NodeJS.ErrnoException | null) => {
-    if (error !== null && error !== undefined) return fail(error);
-    if (state !== 'connecting') return;
-    state = 'connected';
-    for (const bytes of waiting) transmit(bytes);
-  });
-  return {
-    send(bytes) {
-      if (state === 'connected') transmit(bytes);
-      else if (state === 'connecting' && waiting.length < MAX_WAITING) waiting.push(bytes);
-    },
-    close,
-  };
-}
-
-/** Until connected, which takes a tick: a retransmission may fall into it, no more. */
-const MAX_WAITING = 4;
 
 function createSocket(family: Family, ipv6Only = false): dgram.Socket {
   const type = family === 6 ? 'udp6' : 'udp4';

@@ -12,6 +12,7 @@
  */
 import net from 'node:net';
 import { Duplex } from 'node:stream';
+import { nodeBinding } from '../host/node-binding.ts';
 
 export interface AddressOut {
   address?: string;
@@ -148,7 +149,7 @@ function findOwnerSymbol(): symbol | undefined {
 /** Refused under the permission model. */
 function bindingOf(name: string): Record<string, unknown> {
   try {
-    return (process as unknown as { binding(name: string): Record<string, unknown> }).binding(name);
+    return nodeBinding(name);
   } catch {
     return {};
   }

@@ -5,9 +5,9 @@
 import type { TransportAddress } from '../../core/address.ts';
 import { WireError } from '../../core/errors.ts';
 import { Alarm, monotonicNow } from '../../host/clock.ts';
+import { connectUdp } from '../../host/connected-udp.ts';
 import type { TcpConnection } from '../../host/tcp-connection.ts';
 import { dialTcp } from '../../host/tcp-dialer.ts';
-import { connectUdp } from '../../host/udp-port.ts';
 import type { Association } from '../association.ts';
 import type { HandshakeOutcome, InitiatorHandshake } from '../initiator-handshake.ts';
 import type { PortPair } from '../port-pairs.ts';

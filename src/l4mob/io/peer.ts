@@ -4,7 +4,7 @@
  */
 import { formatTransportAddress, type TransportAddress } from '../../core/address.ts';
 import { Alarm, monotonicNow, wallNow } from '../../host/clock.ts';
-import { connectUdp } from '../../host/udp-port.ts';
+import { connectUdp } from '../../host/connected-udp.ts';
 import type { Association } from '../association.ts';
 import { UpdateExchange } from '../update-exchange.ts';
 import { type DecodedUpdate, encodeWhereabouts, type Whereabouts } from '../wire/update.ts';
