@@ -1,0 +1,55 @@
+/**
+ * Flow output: what a flow says of its own accord, to the peer and to its owner, until it is polled. Whatever goes out
+ * here keeps to what a path that is not validated allows.
+ */
+import type { TransportAddress } from '../../core/address.ts';
+import type { Instant } from '../../core/time.ts';
+import { TAG_BYTES } from '../suite.ts';
+import { type DatagramType, datagramHeaderBytes } from '../wire/datagram.ts';
+import type { FlowChannel } from './flow-channel.ts';
+import type { DatagramTransmit, FlowCounters, FlowEvent } from './flow-event.ts';
+import type { PathSet } from './path-set.ts';
+
+/** Packets waiting to be polled: answers, challenges to all known places, a list. More means that nobody polls. */
+const MAX_WAITING = 32;
+
+export class FlowOutput {
+  readonly #channel: FlowChannel;
+  readonly #paths: PathSet;
+  readonly #counters: FlowCounters;
+  readonly #packets: DatagramTransmit[] = [];
+  readonly #events: FlowEvent[] = [];
+  /** When anything was sent last, data included. */
+  sentAt: Instant;
+
+  constructor(now: Instant, channel: FlowChannel, paths: PathSet, counters: FlowCounters) {
+    this.sentAt = now;
+    this.#channel = channel;
+    this.#paths = paths;
+    this.#counters = counters;
+  }
+
+  transmit(now: Instant, type: DatagramType, payload: Uint8Array, to: TransportAddress): void {
+    const bytes = datagramHeaderBytes(type) + payload.length + TAG_BYTES;
+    if (this.#paths.find(to)?.spend(bytes) === false) {
+      this.#counters.limited += 1;
+    } else if (this.#packets.length >= MAX_WAITING || this.#channel.spent) {
+      this.#counters.overflowed += 1;
+    } else {
+      this.sentAt = now;
+      this.#packets.push({ bytes: this.#channel.seal(type, payload), to: { ip: to.ip, port: to.port } });
+    }
+  }
+
+  emit(event: FlowEvent): void {
+    this.#events.push(event);
+  }
+
+  pollTransmit(): DatagramTransmit | undefined {
+    return this.#packets.shift();
+  }
+
+  pollEvent(): FlowEvent | undefined {
+    return this.#events.shift();
+  }
+}

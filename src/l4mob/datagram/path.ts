@@ -1,0 +1,72 @@
+/**
+ * Path: one place where a flow's peer is or seems to be, and how much may be sent there. Until the peer has shown that
+ * it receives there, it is no more than three times what came from there (RFC 9000, section 8.1): who forges a source
+ * address must not be able to aim our traffic at it.
+ */
+import type { TransportAddress } from '../../core/address.ts';
+import type { Instant } from '../../core/time.ts';
+import { CHALLENGE_STEPS } from './flow-timing.ts';
+import { Ladder } from './ladder.ts';
+
+export const AMPLIFICATION_LIMIT = 3;
+
+export class Path implements TransportAddress {
+  readonly ip: string;
+  readonly port: number;
+  /** The peer said that it moved here, by a larger state sequence number. Otherwise only the source address says so. */
+  announced = false;
+  #validated: boolean;
+  #receivedBytes = 0;
+  #sentBytes = 0;
+  #challenge: Ladder | undefined;
+
+  constructor({ ip, port }: TransportAddress, validated: boolean) {
+    this.ip = ip;
+    this.port = port;
+    this.#validated = validated;
+  }
+
+  get validated(): boolean {
+    return this.#validated;
+  }
+
+  /** When it is to be challenged next; undefined: not, or not any more. */
+  get challengeAt(): Instant | undefined {
+    return this.#challenge?.at;
+  }
+
+  is({ ip, port }: TransportAddress): boolean {
+    return port === this.port && ip === this.ip;
+  }
+
+  /** A verified packet came from there. */
+  received(bytes: number): void {
+    if (!this.#validated) this.#receivedBytes += bytes;
+  }
+
+  /** Whether a packet of that size may go there; counts it if so. */
+  spend(bytes: number): boolean {
+    if (this.#validated) return true;
+    if (this.#sentBytes + bytes > AMPLIFICATION_LIMIT * this.#receivedBytes) return false;
+    this.#sentBytes += bytes;
+    return true;
+  }
+
+  /** Begins a validation, unless one is under way. */
+  startChallenge(now: Instant): void {
+    if (this.#challenge?.at === undefined) this.#challenge = new Ladder(CHALLENGE_STEPS, now);
+  }
+
+  stopChallenge(): void {
+    this.#challenge = undefined;
+  }
+
+  takeChallenge(now: Instant): boolean {
+    return this.#challenge?.takeDue(now) === true;
+  }
+
+  validate(): void {
+    this.#validated = true;
+    this.#challenge = undefined;
+  }
+}
