@@ -18,6 +18,12 @@ import {
 } from '../../src/l4mob/wire/hello.ts';
 import { decodeInit } from '../../src/l4mob/wire/init.ts';
 import { decodeOffer, encodeOffer } from '../../src/l4mob/wire/offer.ts';
+import {
+  decodeRendezvousAnswer,
+  decodeRendezvousAsk,
+  encodeRendezvousAnswer,
+  encodeRendezvousAsk,
+} from '../../src/l4mob/wire/rendezvous.ts';
 import { signalLength, signalTypeOf } from '../../src/l4mob/wire/signal-header.ts';
 import { decodeUpdate, decodeWhereabouts, encodeUpdate, encodeWhereabouts } from '../../src/l4mob/wire/update.ts';
 import { SeededRandom } from '../sim/seeded-random.ts';
@@ -104,6 +110,16 @@ const TARGETS: readonly (readonly [string, Target])[] = [
       const whereabouts = decodeWhereabouts(bytes);
       if (whereabouts.addresses.some((ip) => !ip.includes(':'))) return undefined;
       return encodeWhereabouts(whereabouts);
+    },
+  ],
+  ['rendezvous ASK', (bytes) => encodeRendezvousAsk(decodeRendezvousAsk(bytes))],
+  [
+    'rendezvous ANSWER',
+    (bytes) => {
+      const answer = decodeRendezvousAnswer(bytes);
+      const places = [answer.seen, ...(answer.status === 'found' ? [answer.from] : [])];
+      if (places.some(({ ip }) => !ip.includes(':'))) return undefined;
+      return encodeRendezvousAnswer(answer);
     },
   ],
   ['hello length', (bytes) => void helloLength(bytes)],

@@ -9,20 +9,34 @@ import { type Group, groupByName } from '../../src/l4mob/key-agreement.ts';
 import {
   deriveAssociationKeys,
   deriveHandshakeKeys,
+  deriveRendezvousEpochKeys,
+  deriveRendezvousKeys,
   deriveSessionKeys,
   messageMac,
   transcriptHash,
 } from '../../src/l4mob/key-schedule.ts';
 import { PortPairTable } from '../../src/l4mob/port-pairs.ts';
 import { RecordWriter } from '../../src/l4mob/record-stream.ts';
+import { Slot } from '../../src/l4mob/rendezvous/slot.ts';
 import { Responder } from '../../src/l4mob/responder.ts';
 import { SUITES } from '../../src/l4mob/suite.ts';
 import { encodeOpen, encodeRefuse, encodeResume, OPEN_IDENTITY } from '../../src/l4mob/wire/hello.ts';
 import { decodeInit, encodeInit, type Init } from '../../src/l4mob/wire/init.ts';
 import { decodeOffer, encodeOffer, type Offer } from '../../src/l4mob/wire/offer.ts';
 import { RECORD_TYPE, type RecordType } from '../../src/l4mob/wire/record.ts';
+import { encodeRendezvousAnswer, encodeRendezvousAsk, type RendezvousEntry } from '../../src/l4mob/wire/rendezvous.ts';
 import { encodeUpdate, encodeWhereabouts } from '../../src/l4mob/wire/update.ts';
-import { ACCEPTED, fixedMac, INIT, OPEN, RESUME, run, UPDATE } from '../l4mob/wire/samples.ts';
+import {
+  ACCEPTED,
+  fixedMac,
+  INIT,
+  OPEN,
+  RENDEZVOUS_ANSWERS,
+  RENDEZVOUS_ASK,
+  RESUME,
+  run,
+  UPDATE,
+} from '../l4mob/wire/samples.ts';
 
 type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 
@@ -203,6 +217,46 @@ function records(): Json {
   };
 }
 
+/** What each side leaves at a rendezvous in the same epoch: keys, tag, and the entry with all that is in it. */
+function rendezvous(): Json {
+  const associationSecret = run(0x11, 32);
+  const keys = deriveRendezvousKeys(associationSecret);
+  const epoch = 7;
+  const word = { version: 3, whereabouts: { stateSequence: 5, sessionPort: 50_443, addresses: UPDATE.addresses } };
+  const side = (role: 'initiator' | 'responder'): Json => {
+    const slot = new Slot(keys, role, epoch);
+    const entry: RendezvousEntry = slot.entry(new CountingRandom(0x90), word, 120);
+    const directionKey = role === 'initiator' ? keys.fromInitiator : keys.fromResponder;
+    const ask = { id: run(0x10, 8), wanted: [], afterVersion: 0, cookie: run(0, 0), entry };
+    return {
+      epochKeys: json(deriveRendezvousEpochKeys(directionKey, epoch)),
+      publicKey: hex(slot.publicKey),
+      tag: hex(slot.tag),
+      sealed: hex(entry.sealed),
+      signature: hex(entry.signature),
+      ask: hex(encodeRendezvousAsk(ask)),
+    };
+  };
+  return {
+    formats: {
+      ask: { fields: json(RENDEZVOUS_ASK), bytes: hex(encodeRendezvousAsk(RENDEZVOUS_ASK)) },
+      answer: RENDEZVOUS_ANSWERS.map((a) => ({ fields: json(a), bytes: hex(encodeRendezvousAnswer(a)) })),
+    },
+    associationSecret: hex(associationSecret),
+    keys: json(keys),
+    epoch,
+    word: json(word),
+    initiator: side('initiator'),
+    responder: side('responder'),
+  };
+}
+
 export function makeVectors(): Json {
-  return { protocolVersion: 1, formats: formats(), conversation: conversation(), records: records() };
+  return {
+    protocolVersion: 1,
+    formats: formats(),
+    conversation: conversation(),
+    records: records(),
+    rendezvous: rendezvous(),
+  };
 }

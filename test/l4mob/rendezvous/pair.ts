@@ -63,6 +63,7 @@ export class Pair {
     responder: { ip: '198.51.100.7', port: 50_443 },
   };
   now: number = 0;
+  readonly #metAt = { initiator: 0, responder: 0 };
   /** What went over the wire. */
   readonly wire: { readonly from: string; readonly to: string; readonly bytes: Uint8Array }[] = [];
 
@@ -71,25 +72,23 @@ export class Pair {
   }
 
   start(role: 'initiator' | 'responder', own: Whereabouts, sinceMetMs: number = 1_000): void {
+    this.#metAt[role] = this.now - sinceMetMs;
     this[role].start(this.now, sinceMetMs, own, [SERVICE]);
     this.exchange();
   }
 
-  tick(ms: number, sinceMetMs: number = 1_000 + this.now + ms): void {
+  /** Lets time pass, then exchanges until nobody has anything to say at this moment. */
+  tick(ms: number): void {
     this.now += ms;
-    for (const role of ['initiator', 'responder'] as const) this[role].handleTimeout(this.now, sinceMetMs);
-    this.exchange(sinceMetMs);
+    this.exchange();
   }
 
-  /** Until nobody has anything to say at this moment. */
-  exchange(sinceMetMs: number = 1_000): void {
+  exchange(): void {
     for (let busy = true; busy; ) {
       busy = false;
       for (const role of ['initiator', 'responder'] as const) {
-        const client = this[role];
-        const due = client.pollTimeout();
-        if (due !== undefined && due <= this.now) client.handleTimeout(this.now, sinceMetMs);
-        for (const { bytes } of drain(client)) {
+        this[role].handleTimeout(this.now, this.now - this.#metAt[role]);
+        for (const { bytes } of drain(this[role])) {
           busy = true;
           this.wire.push({ from: role, to: 'service', bytes });
           this.service.handleDatagram(this.now, bytes, this.places[role]);
