@@ -305,23 +305,25 @@ export class StreamDriver implements MobileStream {
     if (this.#beginning !== undefined) this.#begin();
     let parts: readonly Uint8Array[] = NOTHING;
     let bytes = 0;
+    // Of the records, since behind the last one the session may have no subflow any more.
+    let subflow = 0;
     // What goes out together goes in one call to the kernel.
     for (let next = this.session.pollTransmit(now); next !== undefined; next = this.session.pollTransmit(now)) {
       parts = bytes === 0 ? next.bytes : [...parts, ...next.bytes];
       for (const part of next.bytes) bytes += part.length;
+      subflow = next.subflow;
       if (bytes < BATCH_BYTES) continue;
-      this.#send(parts);
+      this.#send(subflow, parts);
       bytes = 0;
     }
-    if (bytes > 0) this.#send(parts);
+    if (bytes > 0) this.#send(subflow, parts);
   }
 
-  #send(parts: readonly Uint8Array[]): void {
-    const { currentSubflow } = this.session;
-    const connection = this.#currentConnection;
-    if (connection === undefined || currentSubflow === undefined) return;
+  #send(subflow: number, parts: readonly Uint8Array[]): void {
+    const connection = this.#subflows.get(subflow)?.connection;
+    if (connection === undefined) return;
     connection.write(parts);
-    if (connection.blocked) this.session.setBlocked(currentSubflow, true);
+    if (connection.blocked) this.session.setBlocked(subflow, true);
   }
 
   get #currentConnection(): TcpConnection | undefined {
