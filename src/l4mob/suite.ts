@@ -218,8 +218,8 @@ function suite<P extends RecordSealer & RecordOpener>(
 
 /** In our order of preference; docs/adr says why. */
 export const SUITES: readonly Suite[] = [
-  suite('aes-128-gmac', 2, 16, false, (key) => new GmacProtector(key)),
   suite('hmac-sha256-128', 1, 32, false, (key) => new HmacProtector(key)),
+  suite('aes-128-gmac', 2, 16, false, (key) => new GmacProtector(key)),
   suite('aes-128-gcm', 3, 16, true, (key) => new AeadProtector('aes-128-gcm', key)),
   suite('chacha20-poly1305', 4, 32, true, (key) => new AeadProtector('chacha20-poly1305', key)),
 ];
