@@ -29,7 +29,7 @@ export const GMAC: Variant = mobile('mobisock, aes-128-gmac', 'aes-128-gmac');
 export const DEFAULT: Variant = {
   name: 'mobisock',
   nodeFlags: ['--import', shim],
-  env: { MOBISOCK_MOBILITY: 'prefer' },
+  env: { MOBISOCK_MOBILITY: 'require' },
 };
 export const GCM: Variant = mobile('mobisock, aes-128-gcm', 'aes-128-gcm');
 
