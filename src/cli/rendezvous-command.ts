@@ -46,8 +46,8 @@ export const rendezvousCommand: Command = {
       perSource: readCount('per-source', options['per-source'] ?? String(perSource), 2, 10_000_000),
     };
     const service = await openRendezvousService({ address, port, limits });
-    process.stdout.write(`rendezvous: ready on udp ${formatTransportAddress(service.address)}\n`);
     for (const signal of STOP_SIGNALS) process.once(signal, () => stop(service, signal));
+    process.stdout.write(`rendezvous: ready on udp ${formatTransportAddress(service.address)}\n`);
   },
 };
 
