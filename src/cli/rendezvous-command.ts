@@ -21,7 +21,7 @@ Point both at it with MOBISOCK_RENDEZVOUS=HOST:PORT. It learns no keys, no conte
   --rate N                questions a second from one source (default: ${ratePerSource})
   --cookies-above N       questions a second in all, beyond which sources have to show that they are theirs
                           (default: ${rateBeforeCookies})
-  --entries N             words kept at a time, at about 700 bytes (default: ${entries})
+  --entries N             words kept at a time, and as many who wait; 1.3 KB for one of each (default: ${entries})
   --per-source N          of these, from one source (default: ${perSource})
   -h, --help              this text
 

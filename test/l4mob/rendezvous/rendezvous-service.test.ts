@@ -61,6 +61,19 @@ describe('an entry', () => {
     expect(ask(service, 2, get(mine), OTHER)).toMatchObject([{ from: ME }]);
   });
 
+  it('is what it was when it is said again with another signature or time', () => {
+    const service = newService();
+    const original = put(mine, 5);
+    const { entry } = original;
+    if (entry === undefined) throw new Error('no entry');
+    ask(service, 0, original, ME);
+    for (const change of [{ ttlSeconds: 1 }, { signature: random.bytes(64) }, { sealed: random.bytes(192) }]) {
+      expect(ask(service, 1, { ...original, entry: { ...entry, ...change } }, ME)).toEqual([]);
+    }
+    expect(ask(service, 2, original, ME)).toMatchObject([{ kept: true }]);
+    expect([held(service, 3, mine), service.counters.forged]).toEqual([5, 3]);
+  });
+
   it('cannot be made by who only knows the tag', () => {
     const service = newService();
     const stranger = new Slot(deriveRendezvousKeys(run(9, 32)), 'initiator', 0);
