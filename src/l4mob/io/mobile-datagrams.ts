@@ -1,0 +1,66 @@
+/**
+ * The face of datagram flows to the socket layer. For each UDP socket of the application that the policy makes mobile,
+ * the endpoint has a {@link DatagramService}; it sees every datagram that comes and goes, and does everything on the
+ * application's own socket, by its {@link DatagramPort}. No `dgram` semantics here: `src/socket` has those.
+ *
+ * An application knows each peer by one name, an address and port that never changes: the source from which the peer's
+ * first datagram came, or the address that the application itself sent to first. The service translates between names
+ * and the addresses where peers are now; two peers never share a name.
+ */
+import type { TransportAddress } from '../../core/address.ts';
+
+/** The application's socket, as the service uses it. */
+export interface DatagramPort {
+  /** As it is bound; the unspecified address where it is bound to all. */
+  readonly local: TransportAddress;
+  /** Puts one datagram on the wire as it is. What the kernel says of single datagrams is the network's business. */
+  transmit(bytes: Uint8Array, to: TransportAddress): void;
+  /** Gives the application a datagram from the peer of that name. The bytes are its own from here on. */
+  deliver(bytes: Buffer, from: TransportAddress): void;
+  /**
+   * The kernel has to let datagrams in from anywhere from now on, and not only from the address that the application
+   * connected to: a flow stands, and its peer may move. The local port stays what it is.
+   */
+  openToAll(): void;
+  /** The peer of a connected socket is gone: the application hears of it as it would from ICMP. */
+  refused(): void;
+}
+
+/** What the application does with its socket. */
+export interface DatagramService {
+  /**
+   * A datagram that came. Returns true where it was dealt with: it was ours, or it was delivered under another name.
+   * False, in nearly all cases after one look at its first byte: it is the application's as it is.
+   */
+  handleDatagram(bytes: Buffer, from: TransportAddress): boolean;
+  /**
+   * A datagram of the application to the peer of that name, in the pieces that it gave. Returns the datagram to
+   * transmit instead, and where to; `undefined` where it goes as it is, `'dropped'` where it may not go at all.
+   */
+  send(pieces: readonly Uint8Array[], to: TransportAddress): OutgoingDatagram | undefined | 'dropped';
+  /** Connected sockets: this is the peer, and `host` the name that the application asked for. */
+  connected(remote: TransportAddress, host?: string): void;
+  disconnected(): void;
+  /** How many flows it has, for those who look. */
+  readonly flows: number;
+  /** The socket is closed: peers are told, and everything is forgotten. */
+  close(): void;
+}
+
+export interface OutgoingDatagram {
+  readonly bytes: Uint8Array;
+  readonly to: TransportAddress;
+}
+
+export interface DatagramServiceOptions {
+  readonly port: DatagramPort;
+  /** May flows be opened towards that peer? Asked once for each, before anything of ours is sent to it. */
+  initiates(remote: TransportAddress, connected: boolean): boolean;
+  /** May that source open flows to us? */
+  accepts(ip: string): boolean;
+}
+
+/** What the process's endpoint does for UDP. */
+export interface DatagramEndpoint {
+  openDatagrams(options: DatagramServiceOptions): DatagramService;
+}
