@@ -77,6 +77,7 @@ export class Endpoint implements MobilityEndpoint {
   /** Where answers to an initiator's signalling arrive. */
   #signalPort: UdpPort | undefined;
   #checkScheduled = false;
+  #seekPathsScheduled = false;
   #seekScheduled = false;
   readonly #rendezvous: RendezvousDirectory | undefined;
   #forgedUpdates = 0;
@@ -316,13 +317,24 @@ export class Endpoint implements MobilityEndpoint {
     this.#opener.spares.dropAll();
     for (const driver of [...this.#drivers]) {
       const { path } = driver;
-      if (path === undefined || lost.has(path.local.ip)) driver.networkChanged(lost);
+      if (path !== undefined && lost.has(path.local.ip)) driver.networkChanged(lost);
     }
+    if (change.added.length > 0 || change.routesChanged) this.#seekPathsSoon();
     this.#checkPathsSoon();
     if (change.added.length === 0 && change.removed.length === 0) return;
     this.#acceptor.addressesChanged();
     this.#stateSequence += 1;
     for (const peer of this.#peers.values()) if (peer.drivers.size > 0) this.#makeKnown(peer);
+  }
+
+  /** Suspended sessions dial: once for what the kernel has told in one go, since each dial starts over. */
+  #seekPathsSoon(): void {
+    if (this.#seekPathsScheduled) return;
+    this.#seekPathsScheduled = true;
+    setImmediate(() => {
+      this.#seekPathsScheduled = false;
+      for (const driver of [...this.#drivers]) if (driver.path === undefined) driver.networkChanged(NONE_LOST);
+    });
   }
 
   /** Sessions whose path seems to work ask whether it still does: once for a burst of changes. */

@@ -210,13 +210,17 @@ export class StreamDriver implements MobileStream {
   networkChanged(lost: ReadonlySet<string>): void {
     this.#begin();
     const now = monotonicNow();
+    let dropped = false;
     for (const { id, connection, path } of [...this.#subflows.values()]) {
       if (!lost.has(path.local.ip)) continue;
+      dropped = true;
       this.#drop(id);
       this.#stranded.add(connection);
       this.session.handleSubflowEnd(now, id, 'lost');
     }
-    this.session.handleNetworkChange(now);
+    // An initiator that lost its subflow has asked for a dial by now.
+    const dials = this.session.role === 'initiator' && dropped && this.session.currentSubflow === undefined;
+    if (!dials) this.session.handleNetworkChange(now);
     this.#pump(now);
   }
 
