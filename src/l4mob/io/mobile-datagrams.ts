@@ -13,9 +13,15 @@ import type { TransportAddress } from '../../core/address.ts';
 export interface DatagramPort {
   /** As it is bound; the unspecified address where it is bound to all. */
   readonly local: TransportAddress;
-  /** Puts one datagram on the wire as it is. What the kernel says of single datagrams is the network's business. */
+  /**
+   * Puts one datagram on the wire as it is. What the kernel says of single datagrams is the network's business. A
+   * connected socket reaches nobody but its peer before {@link openToAll}.
+   */
   transmit(bytes: Uint8Array, to: TransportAddress): void;
-  /** Gives the application a datagram from the peer of that name. The bytes are its own from here on. */
+  /**
+   * Gives the application a datagram from the peer of that name. The bytes are its own from here on. What is delivered
+   * within `handleDatagram` reaches the application when that has returned; at other times, before this returns.
+   */
   deliver(bytes: Buffer, from: TransportAddress): void;
   /**
    * The kernel has to let datagrams in from anywhere from now on, and not only from the address that the application
@@ -56,6 +62,11 @@ export interface DatagramServiceOptions {
   readonly port: DatagramPort;
   /** May flows be opened towards that peer? Asked once for each, before anything of ours is sent to it. */
   initiates(remote: TransportAddress, connected: boolean): boolean;
+  /**
+   * Is nothing to go to that peer but through a flow? Then contact begins with the first datagram. Plain datagrams to it
+   * and from it are dropped by the port's side, whatever the service says of them.
+   */
+  requires?(remote: TransportAddress, connected: boolean): boolean;
   /** May that source open flows to us? */
   accepts(ip: string): boolean;
 }
