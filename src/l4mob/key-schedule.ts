@@ -80,8 +80,9 @@ export function deriveAssociationKeys(associationSecret: Uint8Array): Associatio
   return { helloFromInitiator, helloFromResponder, signalFromInitiator, signalFromResponder };
 }
 
-export function deriveRendezvousKeys(associationSecret: Uint8Array): RendezvousKeys {
-  const [fromInitiator, fromResponder] = expandKeys(associationSecret, 'rendezvous', [32, 32]);
+/** `secret`: of the association, or whatever else only the two that seek each other share. */
+export function deriveRendezvousKeys(secret: Uint8Array): RendezvousKeys {
+  const [fromInitiator, fromResponder] = expandKeys(secret, 'rendezvous', [32, 32]);
   return { fromInitiator, fromResponder };
 }
 

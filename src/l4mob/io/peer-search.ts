@@ -13,26 +13,35 @@ import { Deadlines } from '../../core/deadlines.ts';
 import { Alarm, monotonicNow, wallNow } from '../../host/clock.ts';
 import { lookupAddresses } from '../../host/name-lookup.ts';
 import { osRandom } from '../../host/random.ts';
-import type { Association } from '../association.ts';
+import type { RendezvousKeys } from '../key-schedule.ts';
 import { MAX_ADDRESSES } from '../limits.ts';
-import type { RendezvousClient } from '../rendezvous/rendezvous-client.ts';
+import type { PeerFound, RendezvousClient } from '../rendezvous/rendezvous-client.ts';
+import type { SessionRole } from '../session-event.ts';
 import type { Whereabouts } from '../wire/update.ts';
 import type { RendezvousDirectory, RendezvousSearch } from './rendezvous-directory.ts';
 
+/**
+ * Who seeks: the sessions of an association together, or whatever else shares a secret with its peer and has a port of
+ * its own. Two that seek under the same keys would overwrite each other's word.
+ */
 export interface PeerSearchHost {
-  readonly association: Association;
+  readonly role: SessionRole;
   readonly rendezvous: RendezvousDirectory | undefined;
-  /** When the association was made, on the wall clock. */
+  /** When keys were agreed, on the wall clock. */
   readonly metAt: number;
+  /** Asked once, when the rendezvous services are first needed. */
+  keys(): RendezvousKeys;
   /** The name under which the application reached the peer. */
   name(): string | undefined;
+  /** The peer's port for signals, at whatever address its name leads to. */
+  peerPort(): number;
   whereabouts(): Whereabouts;
-  /** From the port at which L4_UPDATEs go out and come in, so that a NAT has one mapping for both. */
+  /** From the port at which signals go out and come in, so that a NAT has one mapping for both. */
   send(bytes: Uint8Array, to: TransportAddress): void;
   /** Whether anybody still waits for the peer. */
   isLost(): boolean;
-  /** The peer's own word. */
-  handleFound(whereabouts: Whereabouts): void;
+  /** The peer's own word, and a hint. */
+  handleFound(found: PeerFound): void;
   /** Unverified: the peer may be there. */
   handleHints(places: readonly TransportAddress[]): void;
 }
@@ -86,15 +95,14 @@ export class PeerSearch implements RendezvousSearch {
     const client = this.#client;
     if (client?.handleDatagram(monotonicNow(), bytes, from) !== true) return false;
     for (let found = client.pollEvent(); found !== undefined; found = client.pollEvent()) {
-      this.#host.handleFound(found.whereabouts);
-      this.#host.handleHints([found.seenFrom]);
+      this.#host.handleFound(found);
     }
     this.#run(monotonicNow());
     return true;
   }
 
   get #mayLookUp(): boolean {
-    return this.#host.association.role === 'initiator' && this.#host.name() !== undefined;
+    return this.#host.role === 'initiator' && this.#host.name() !== undefined;
   }
 
   get #sinceMetMs(): number {
@@ -129,25 +137,23 @@ export class PeerSearch implements RendezvousSearch {
     // That it can't be resolved at the moment is what an outage looks like; the next lookup may fare better.
     lookupAddresses(name, (addresses) => {
       if (!this.#host.isLost()) return;
-      const { sessionPort } = this.#host.association.peer;
-      this.#host.handleHints(addresses.slice(0, MAX_ADDRESSES).map((ip) => ({ ip, port: sessionPort })));
+      const port = this.#host.peerPort();
+      this.#host.handleHints(addresses.slice(0, MAX_ADDRESSES).map((ip) => ({ ip, port })));
     });
   }
 
   #seek(now: number): void {
-    const { association, rendezvous } = this.#host;
+    const { role, rendezvous } = this.#host;
     if (rendezvous === undefined) return;
-    const { role } = association;
-    this.#client ??= rendezvous.newClient({ role, keys: association.rendezvousKeys(), random: osRandom });
+    this.#client ??= rendezvous.newClient({ role, keys: this.#host.keys(), random: osRandom });
     const services = rendezvous.addresses();
     rendezvous.refresh(() => this.#servicesMoved());
-    if (this.#client === undefined || services.length === 0) return this.#deadlines.set('rendezvous', now + TURN_MS);
+    const ready = this.#client !== undefined && services.length > 0 && rendezvous.hasRoomFor(this.#client.id);
+    if (this.#client === undefined || !ready) return this.#deadlines.set('rendezvous', now + TURN_MS);
     const own = this.#host.whereabouts();
     this.#client.start(now, this.#sinceMetMs, own, services);
     this.#toldSequence = own.stateSequence;
-    if (rendezvous.enter(this.#client.id, this)) return;
-    this.#client.stop();
-    this.#deadlines.set('rendezvous', now + TURN_MS);
+    rendezvous.enter(this.#client.id, this);
   }
 
   #servicesMoved(): void {

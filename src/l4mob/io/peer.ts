@@ -125,18 +125,23 @@ export class Peer {
     const { association } = this;
     if (this.#host.rendezvous === undefined && this.name === undefined) return;
     this.#search ??= new PeerSearch({
-      association,
+      role: association.role,
       rendezvous: this.#host.rendezvous,
       metAt: this.#metAt,
+      keys: () => association.rendezvousKeys(),
       name: () => this.name,
+      peerPort: () => association.peer.sessionPort,
       whereabouts: () => this.#host.whereabouts(this),
       send: (bytes, to) => this.#host.sendSignal(this, bytes, to),
       isLost: () => this.#isLost,
-      handleFound: (whereabouts) => {
+      handleFound: ({ whereabouts, seenFrom }) => {
         this.handleWhereabouts(whereabouts);
+        this.#noteHints([seenFrom]);
         this.#tell();
       },
-      handleHints: (places) => this.#takeHints(places),
+      handleHints: (places) => {
+        if (this.#noteHints(places)) this.#tell();
+      },
     });
     this.#search.begin();
   }
@@ -151,16 +156,16 @@ export class Peer {
     return [...this.drivers].some((driver) => driver.path === undefined);
   }
 
-  #takeHints(places: readonly TransportAddress[]): void {
+  /** Returns whether there was a new one among them. */
+  #noteHints(places: readonly TransportAddress[]): boolean {
     const known = new Set(this.#signalDestinations().map(formatTransportAddress));
     const news = places.filter((place) => !known.has(formatTransportAddress(place)));
-    if (news.length === 0) return;
     for (const place of news) this.#hints.set(formatTransportAddress(place), place);
     for (const oldest of this.#hints.keys()) {
       if (this.#hints.size <= MAX_HINTS) break;
       this.#hints.delete(oldest);
     }
-    this.#tell();
+    return news.length > 0;
   }
 
   #tell(): void {

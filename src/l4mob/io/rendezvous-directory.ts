@@ -82,12 +82,13 @@ export class RendezvousDirectory {
     }
   }
 
-  /** Returns false where too many others are under way. */
-  enter(id: Uint8Array, search: RendezvousSearch): boolean {
-    const name = toHex(id);
-    if (this.#searches.size >= MAX_SEARCHES && !this.#searches.has(name)) return false;
-    this.#searches.set(name, search);
-    return true;
+  /** Also for one that has entered. */
+  hasRoomFor(id: Uint8Array): boolean {
+    return this.#searches.size < MAX_SEARCHES || this.#searches.has(toHex(id));
+  }
+
+  enter(id: Uint8Array, search: RendezvousSearch): void {
+    this.#searches.set(toHex(id), search);
   }
 
   leave(id: Uint8Array): void {

@@ -44,7 +44,7 @@ const NO_COOKIE = new Uint8Array(0);
 
 export interface RendezvousClientInit {
   readonly role: SessionRole;
-  /** Of the association: `association.rendezvousKeys()`. */
+  /** Of the association, `association.rendezvousKeys()`, or of what else has a port of its own. */
   readonly keys: RendezvousKeys;
   readonly random: Random;
 }
