@@ -83,12 +83,10 @@ describe.skipIf(missing)('a session whose ends move at the same instant', () => 
     await startRendezvous();
     await lab.nat.enable({ networks: ['home1'], families: 'both' });
     const { client, server } = await start();
-    const [usableAt = 0, alsoAt = 0] = await Promise.all([
-      (await MoveWatch.start(lab.client)).move('home1'),
-      (await MoveWatch.start(lab.server)).move('rack1'),
-    ]);
     const pauses: Pauses = { client: [], server: [] };
-    await notePauses(pauses, Math.max(usableAt, alsoAt), client, server);
+    const watches = [await MoveWatch.start(lab.client), await MoveWatch.start(lab.server)] as const;
+    const usable = await Promise.all([watches[0].move('home1'), watches[1].move('rack1')]);
+    await notePauses(pauses, Math.max(...usable), client, server);
     console.log(`pause, both move, the client behind a NAT: at the client ${pauseText(pauses.client)}`);
     expect(Math.max(...pauses.client, ...pauses.server)).toBeLessThan(MEETING_MS);
     await expectAllDelivered({ client, server });
