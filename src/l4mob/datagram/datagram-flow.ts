@@ -139,7 +139,7 @@ export class DatagramFlow {
     }
     const opens = this.#openLadder !== undefined;
     const overhead = opens ? MAX_DATAGRAM_OVERHEAD : DATAGRAM_HEADER_BYTES + TAG_BYTES;
-    if (!this.#paths.current.spend(payload.length + overhead)) {
+    if (!this.#paths.current.spendOnData(payload.length + overhead)) {
       this.#counters.limited += 1;
       return undefined;
     }
@@ -164,13 +164,16 @@ export class DatagramFlow {
     const { stateSequence } = this.#channel;
     const list = own && encodeWhereabouts({ stateSequence, sessionPort: own.port, addresses: own.addresses });
     this.#openLadder?.restart(now);
+    this.#silence.moved();
     this.#locator.ask('announcement', now, list);
     if (this.#phase === 'confirmed') this.#locator.handleTimeout(now);
   }
 
   /** The peer may also be there: from a name server or a rendezvous. Asked at once while it doesn't answer. */
   learnPeerAddresses(now: Instant, addresses: readonly TransportAddress[]): void {
-    if (!this.#over) this.#locator.learn(now, addresses);
+    if (this.#over) return;
+    this.#locator.learn(now, addresses);
+    if (this.#phase === 'confirmed') this.#locator.handleTimeout(now);
   }
 
   /** Ends the flow. The peer is told once, and again if it goes on sending: keep the flow until `ended`. */
@@ -205,10 +208,10 @@ export class DatagramFlow {
   /** A responder answers where the newest packet came from; the one that confirms the flow fixes its first path. */
   #handleOpening(now: Instant, { header, newest }: GenuinePacket, from: TransportAddress, bytes: number): void {
     this.#locator.noteSequence(header, newest);
-    if (this.role === 'responder' && newest) {
+    if (this.role === 'responder' && newest && header.type !== DATAGRAM_TYPE.answer) {
       this.#paths.replaceProvisional(from);
-      this.#paths.current.received(bytes);
     }
+    if (this.#paths.current.is(from)) this.#paths.current.received(bytes);
     if (header.type !== DATAGRAM_TYPE.open && header.type !== DATAGRAM_TYPE.openData) return this.#confirm(now);
     // OPENs may come in bursts, with data. One that comes again says that nothing of ours has arrived.
     if (now < this.#answeredAt + ANSWER_AGAIN_MS) return;
@@ -224,7 +227,10 @@ export class DatagramFlow {
     this.#openLadder = undefined;
     this.#output.emit({ type: 'confirmed' });
     if (!this.#paths.current.validated) this.#paths.current.startChallenge(now);
+    // The responder is sure of us with our next packet, so there has to be one.
+    if (this.role === 'initiator' && !this.#locator.asking) this.#locator.ask('ask', now);
     this.#locator.restart(now);
+    this.#locator.handleTimeout(now);
   }
 
   #handleControl(now: Instant, { header, payload }: GenuinePacket, from: TransportAddress): void {
@@ -240,7 +246,7 @@ export class DatagramFlow {
         this.#output.transmit(now, DATAGRAM_TYPE.answer, payload.subarray(0, CHALLENGE_BYTES), from);
         break;
       case DATAGRAM_TYPE.answer:
-        this.#locator.handleAnswer(now, payload);
+        if (this.#locator.handleAnswer(now, payload)) this.#silence.answered(now);
         break;
       case DATAGRAM_TYPE.close:
         this.#close(now, 'peer');

@@ -29,9 +29,10 @@ export class FlowOutput {
     this.#counters = counters;
   }
 
-  transmit(now: Instant, type: DatagramType, payload: Uint8Array, to: TransportAddress): void {
+  /** `vouched`: somebody else than a source address says that the peer is there, so that the allowance is none. */
+  transmit(now: Instant, type: DatagramType, payload: Uint8Array, to: TransportAddress, vouched = false): void {
     const bytes = datagramHeaderBytes(type) + payload.length + TAG_BYTES;
-    if (this.#paths.find(to)?.spend(bytes) === false) {
+    if (!vouched && this.#paths.find(to)?.spendOnControl(bytes) === false) {
       this.#counters.limited += 1;
     } else if (this.#packets.length >= MAX_WAITING || this.#channel.spent) {
       this.#counters.overflowed += 1;

@@ -34,8 +34,12 @@ export const ANSWER_AGAIN_MS = 20;
 export const ANNOUNCE_STEPS: LadderSteps = { waitsMs: [40, 80, 160, 320, 640, 1280, 2500], endless: true };
 /** After silence: most likely there is just nothing to say. */
 export const ASK_STEPS: LadderSteps = { waitsMs: [200, 300, 500, 1000, 1000, 2500], endless: true };
-/** Validation of a path: over after about 3 s, unless packets still come from it. */
-export const CHALLENGE_STEPS: LadderSteps = { waitsMs: [100, 200, 400, 800, 1500], endless: false };
+/** Validation of a path: over after about 8 s, unless packets still come from it. */
+export const CHALLENGE_STEPS: LadderSteps = { waitsMs: [100, 200, 400, 800, 1500, 2500, 2500], endless: false };
+/** A question is padded, since the peer may only answer three times its size: challenges that get lost have to fit. */
+export const QUESTION_BYTES = 160;
+/** The first one after a move, so that the peer's data need not wait for the validation. */
+export const MOVE_BYTES = 1200;
 /** From this repetition on, the peer's other addresses are asked as well. */
 export const ASK_ELSEWHERE_FROM = 2;
 /** But no more often than this for one piece of news: nobody else than the peer may have said that it is there. */

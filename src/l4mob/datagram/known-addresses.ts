@@ -23,6 +23,11 @@ export class KnownAddresses {
     this.#told = sessionPort === 0 ? [] : addresses.map((ip) => ({ ip, port: sessionPort }));
   }
 
+  /** Whether the peer itself or the owner says that the peer may be there: more than any source address does. */
+  has({ ip, port }: TransportAddress): boolean {
+    return this.all.some((address) => address.ip === ip && address.port === port);
+  }
+
   /** From a name server or a rendezvous; they replace those before. */
   learn(addresses: readonly TransportAddress[]): void {
     this.#learned = addresses.slice(0, MAX_LEARNED).map(({ ip, port }) => ({ ip, port }));

@@ -90,14 +90,16 @@ export class PathSet {
       if (this.#anchor?.challengeAt === undefined) this.#anchor = undefined;
       return wasValidated ? undefined : 'validated';
     }
-    if (path !== this.#anchor) return undefined;
-    this.#anchorAnswered = true;
+    if (path !== this.#anchor && this.#current.validated) return undefined;
     if (!this.#current.announced) {
       this.#pinnedUntil = now + PIN_MS;
       this.#leaveFor(path);
       return 'undone';
     }
-    if (this.#current.validated) this.#anchor = undefined;
+    // The peer itself said that it left: only if it can't be reached where it went, it is here after all.
+    this.#pending = this.#pending?.filter((other) => other !== path);
+    this.#anchor = this.#current.validated ? undefined : path;
+    this.#anchorAnswered = true;
     return undefined;
   }
 

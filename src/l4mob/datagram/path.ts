@@ -9,6 +9,8 @@ import { CHALLENGE_STEPS } from './flow-timing.ts';
 import { Ladder } from './ladder.ts';
 
 export const AMPLIFICATION_LIMIT = 3;
+/** Kept back for the flow's own packets: a path whose allowance is used up by data could never be validated. */
+const CONTROL_RESERVE_BYTES = 400;
 
 export class Path implements TransportAddress {
   readonly ip: string;
@@ -44,10 +46,18 @@ export class Path implements TransportAddress {
     if (!this.#validated) this.#receivedBytes += bytes;
   }
 
-  /** Whether a packet of that size may go there; counts it if so. */
-  spend(bytes: number): boolean {
-    if (this.#validated) return true;
-    if (this.#sentBytes + bytes > AMPLIFICATION_LIMIT * this.#receivedBytes) return false;
+  /** Whether data of that size may go there; counts it if so. */
+  spendOnData(bytes: number): boolean {
+    return this.#validated || this.#spend(bytes, CONTROL_RESERVE_BYTES);
+  }
+
+  /** The same for one of the flow's own packets. */
+  spendOnControl(bytes: number): boolean {
+    return this.#validated || this.#spend(bytes, 0);
+  }
+
+  #spend(bytes: number, reserve: number): boolean {
+    if (this.#sentBytes + bytes + reserve > AMPLIFICATION_LIMIT * this.#receivedBytes) return false;
     this.#sentBytes += bytes;
     return true;
   }

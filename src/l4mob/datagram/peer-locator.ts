@@ -8,22 +8,15 @@ import type { TransportAddress } from '../../core/address.ts';
 import { WireError } from '../../core/errors.ts';
 import { earliest, type Instant } from '../../core/time.ts';
 import { TAG_BYTES } from '../suite.ts';
-import {
-  CHALLENGE_BYTES,
-  DATAGRAM_HEADER_BYTES,
-  DATAGRAM_TYPE,
-  type DatagramHeader,
-  MAX_CONTROL_DATAGRAM_BYTES,
-} from '../wire/datagram.ts';
+import { CHALLENGE_BYTES, DATAGRAM_HEADER_BYTES, DATAGRAM_TYPE, type DatagramHeader } from '../wire/datagram.ts';
 import { decodeWhereabouts, type Whereabouts } from '../wire/update.ts';
 import type { ChallengeTokens, ChallengeType } from './challenge-tokens.ts';
 import type { FlowChannel } from './flow-channel.ts';
 import type { FlowOutput } from './flow-output.ts';
+import { MOVE_BYTES, QUESTION_BYTES } from './flow-timing.ts';
 import { KnownAddresses } from './known-addresses.ts';
 import type { PathSet } from './path-set.ts';
 import { Question, type QuestionKind } from './question.ts';
-
-const CONTROL_ROOM = MAX_CONTROL_DATAGRAM_BYTES - DATAGRAM_HEADER_BYTES - TAG_BYTES;
 
 export class PeerLocator {
   readonly #channel: FlowChannel;
@@ -45,6 +38,12 @@ export class PeerLocator {
   /** Whether a question is under way, or word of ours that the peer has not confirmed. */
   get asking(): boolean {
     return this.#question !== undefined;
+  }
+
+  /** Where the peer is, as it may be told. */
+  get remote(): TransportAddress {
+    const { ip, port } = this.#paths.current;
+    return { ip, port };
   }
 
   /** Since when the peer owes an answer; undefined while it doesn't. */
@@ -72,7 +71,7 @@ export class PeerLocator {
       if (current.validated) return;
       current.received(bytes);
       current.startChallenge(now);
-      return;
+      return this.challengePaths(now);
     }
     const moves = newest && header.type !== DATAGRAM_TYPE.answer && header.stateSequence === this.#peerSequence;
     const followed = moves ? this.#paths.follow(now, from, announced, bytes) : 'pinned';
@@ -80,10 +79,11 @@ export class PeerLocator {
       this.#paths.find(from)?.received(bytes);
       return;
     }
-    const { current: remote } = this.#paths;
+    const { remote } = this;
     if (followed === 'undone') this.#output.emit({ type: 'move-undone', remote });
     else this.#output.emit({ type: 'peer-moved', remote, announced });
     this.#question?.restart(now);
+    this.handleTimeout(now);
   }
 
   /** An ADDRESSES packet's list. Returns false where it is malformed. */
@@ -100,7 +100,8 @@ export class PeerLocator {
     return true;
   }
 
-  handleAnswer(now: Instant, token: Uint8Array): void {
+  /** Returns whether it was the answer that our question waited for. */
+  handleAnswer(now: Instant, token: Uint8Array): boolean {
     const answers = (type: ChallengeType, to: TransportAddress): boolean =>
       this.#tokens.isAnswer(now, this.#channel, type, to, token);
     const question = this.#question;
@@ -108,31 +109,32 @@ export class PeerLocator {
       if (question?.list !== undefined && answers(DATAGRAM_TYPE.addresses, path)) question.list = undefined;
       else if (!answers(DATAGRAM_TYPE.challenge, path)) continue;
       const what = this.#paths.answered(now, path);
-      const { current: remote } = this.#paths;
+      const { remote } = this;
       if (what === 'undone') this.#output.emit({ type: 'move-undone', remote });
       else if (what === 'validated') this.#output.emit({ type: 'validated', remote });
-      if (path === remote) this.#answered(now);
-      return;
+      return path === this.#paths.current && this.#answered(now);
     }
-    if (question?.pathOpen !== true) return;
+    if (question?.pathOpen !== true) return false;
     const found = this.#known?.all.find((address) => answers(DATAGRAM_TYPE.challenge, address));
-    if (found === undefined) return;
+    if (found === undefined) return false;
     this.#paths.adopt(found);
-    this.#output.emit({ type: 'peer-moved', remote: this.#paths.current, announced: false });
-    this.#answered(now);
+    this.#output.emit({ type: 'peer-moved', remote: this.remote, announced: false });
+    return this.#answered(now);
   }
 
   /** The peer receives what we send on the present path, and we what it sends. */
-  #answered(now: Instant): void {
+  #answered(now: Instant): boolean {
     const question = this.#question;
-    if (question === undefined) return;
-    if (question.pathOpen) {
+    if (question === undefined) return false;
+    const awaited = question.pathOpen;
+    if (awaited) {
       question.pathOpen = false;
       const gapMs = now - question.since;
       if (question.lostTold) this.#output.emit({ type: 'found', gapMs });
       if (question.kind === 'announcement') this.#output.emit({ type: 'moved', gapMs });
     }
     if (question.done) this.#question = undefined;
+    return awaited;
   }
 
   // ---- what we ask ---------------------------------------------------------------------------------------------------
@@ -170,23 +172,33 @@ export class PeerLocator {
 
   challengePaths(now: Instant): void {
     for (const path of this.#paths.takeChallenges(now)) this.challenge(now, path);
-    if (this.#paths.expire()) this.#output.emit({ type: 'move-undone', remote: this.#paths.current });
+    if (this.#paths.expire()) this.#output.emit({ type: 'move-undone', remote: this.remote });
   }
 
-  /** `padded`: worth an allowance to the peer, to which our new path is not validated. */
-  challenge(now: Instant, to: TransportAddress, padded = false): void {
-    const token = this.#tokens.token(now, this.#channel, DATAGRAM_TYPE.challenge, to);
-    const payload = padded ? new Uint8Array(CONTROL_ROOM) : token;
-    if (padded) payload.set(token);
-    this.#output.transmit(now, DATAGRAM_TYPE.challenge, payload, to);
+  /** `bytes`: of the whole packet, padded with zeros. */
+  challenge(now: Instant, to: TransportAddress, bytes = 0, vouched = false): void {
+    const payload = new Uint8Array(Math.max(CHALLENGE_BYTES, bytes - DATAGRAM_HEADER_BYTES - TAG_BYTES));
+    payload.set(this.#tokens.token(now, this.#channel, DATAGRAM_TYPE.challenge, to));
+    this.#output.transmit(now, DATAGRAM_TYPE.challenge, payload, to, vouched);
   }
 
   #sendQuestion(now: Instant, question: Question, repetition: number): void {
     const { current } = this.#paths;
-    if (question.pathOpen) this.challenge(now, current, question.kind === 'announcement' && repetition === 0);
+    const moved = question.kind === 'announcement' && repetition === 0;
+    if (question.pathOpen) this.#askCurrent(now, moved ? MOVE_BYTES : QUESTION_BYTES);
     if (question.list !== undefined) this.#sendList(now, question.list);
     if (!question.takeElsewhere(repetition)) return;
     for (const address of this.#known?.all ?? []) if (!current.is(address)) this.challenge(now, address);
+  }
+
+  /**
+   * Both may have moved and then lost each other's packets until neither had any allowance left. Questions, few and
+   * small, get through then to where the peer was said to be under its key.
+   */
+  #askCurrent(now: Instant, bytes: number): void {
+    const { current } = this.#paths;
+    if (current.validated) return this.challenge(now, current, bytes);
+    this.challenge(now, current, 0, this.#known?.has(current) === true);
   }
 
   #sendList(now: Instant, list: Uint8Array): void {

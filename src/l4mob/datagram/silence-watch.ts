@@ -11,6 +11,11 @@ const SMOOTHING = 1 / 8;
 const LARGEST_STEP = 3;
 /** What any interval may be, lest a burst make all that follows look like an outage. */
 const ORDINARY_MS = 100;
+/**
+ * Questions that were answered but not followed by data, until we believe that there is none. A peer whose packets to
+ * us were lost may have no allowance left to say so: each question gives it some.
+ */
+const MAX_FRUITLESS = 3;
 
 export class SilenceWatch {
   // Numbers only, never undefined: these are written with every packet, and stay unboxed so.
@@ -19,6 +24,8 @@ export class SilenceWatch {
   #owedSince = Number.POSITIVE_INFINITY;
   #askedAt = Number.NEGATIVE_INFINITY;
   #heardDataSinceAsked = false;
+  /** Questions since data came. */
+  #fruitless = 0;
 
   /** Data came from the peer. */
   heardData(now: Instant): void {
@@ -26,7 +33,20 @@ export class SilenceWatch {
     this.#intervalMs += (Math.min(now - this.#dataAt, most) - this.#intervalMs) * SMOOTHING;
     this.#dataAt = now;
     this.#heardDataSinceAsked = true;
+    this.#fruitless = 0;
     this.#owedSince = Number.POSITIVE_INFINITY;
+  }
+
+  /** The peer has answered: its data should come now, if it has any. */
+  answered(now: Instant): void {
+    if (this.#fruitless >= MAX_FRUITLESS) return;
+    this.#dataAt = now;
+    this.#heardDataSinceAsked = true;
+  }
+
+  /** We are elsewhere: silence means something again. */
+  moved(): void {
+    this.#fruitless = 0;
   }
 
   /** Anything else genuine came. */
@@ -40,6 +60,7 @@ export class SilenceWatch {
 
   asked(now: Instant): void {
     this.#askedAt = now;
+    this.#fruitless += 1;
     this.#heardDataSinceAsked = false;
     this.#owedSince = Number.POSITIVE_INFINITY;
   }

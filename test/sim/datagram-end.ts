@@ -1,0 +1,151 @@
+/**
+ * One end of a datagram flow on a virtual host: the driver in small. Sends numbered datagrams at a steady pace, keeps
+ * what came, and checks while it runs: nothing twice, nothing altered, nothing from a stranger, and everything that
+ * arrived intact.
+ */
+import { formatTransportAddress, type TransportAddress } from '../../src/core/address.ts';
+import type { DatagramFlow } from '../../src/l4mob/datagram/datagram-flow.ts';
+import type { FlowEvent } from '../../src/l4mob/datagram/flow-event.ts';
+import type { FlowTable } from '../../src/l4mob/datagram/flow-table.ts';
+import { DATAGRAM_TYPE, mayBeFlowDatagram } from '../../src/l4mob/wire/datagram.ts';
+import type { Host } from './network.ts';
+import type { Appointment } from './virtual-time.ts';
+
+export interface Pace {
+  /** Between two datagrams of the application; 0: it sends nothing. */
+  readonly everyMs: number;
+  readonly bytes: number;
+}
+
+interface Sent {
+  readonly payload: string;
+  readonly at: number;
+}
+
+export class DatagramEnd {
+  readonly host: Host;
+  readonly port: number;
+  readonly table: FlowTable;
+  readonly pace: Pace;
+  peer: DatagramEnd | undefined;
+  flow: DatagramFlow | undefined;
+  /** Makes a flow for a packet that names none. */
+  accept: ((bytes: Buffer, from: TransportAddress) => DatagramFlow | undefined) | undefined;
+  /** Where a rendezvous says that the peer is. */
+  findPeer: (() => readonly TransportAddress[]) | undefined;
+  /** Addresses that nobody with the key was ever at: what goes there is held to three times what came. */
+  isStranger: ((ip: string) => boolean) | undefined;
+  /** By their bytes: the datagrams with data, sent and not delivered yet. */
+  readonly underway: Map<string, Sent> = new Map();
+  readonly delivered: number[] = [];
+  readonly sentAt: number[] = [];
+  readonly deliveredAt: number[] = [];
+  readonly events: FlowEvent[] = [];
+  readonly violations: string[] = [];
+  /** Bytes to and from each place, as they were on the wire. */
+  readonly bytesTo: Map<string, number> = new Map();
+  readonly bytesFrom: Map<string, number> = new Map();
+  #alarm: Appointment | undefined;
+  #count = 0;
+
+  constructor(host: Host, port: number, table: FlowTable, pace: Pace) {
+    this.host = host;
+    this.port = port;
+    this.table = table;
+    this.pace = pace;
+    host.datagramHandlers.set(port, (bytes, from) => this.#arrive(bytes, from));
+    host.onAddresses = () => this.#networkChanged();
+    if (pace.everyMs > 0) host.network.time.after(pace.everyMs, () => this.#send());
+  }
+
+  get now(): number {
+    return this.host.network.time.now;
+  }
+
+  #networkChanged(): void {
+    this.flow?.handleNetworkChange(this.now, { port: this.port, addresses: [...this.host.addresses].slice(0, 8) });
+    this.pump();
+  }
+
+  #send(): void {
+    const { flow } = this;
+    if (flow !== undefined && (flow.role === 'initiator' || flow.phase !== 'opening')) {
+      this.#count += 1;
+      this.sentAt[this.#count] = this.now;
+      const payload = Buffer.alloc(this.pace.bytes, `${this.host.name} ${this.#count} `);
+      const bytes = flow.send(this.now, payload);
+      if (bytes !== undefined) {
+        this.underway.set(bytes.toString('latin1'), { payload: payload.toString('latin1'), at: this.#count });
+        this.#transmit(bytes, flow.remote);
+      }
+      this.pump();
+    }
+    this.host.network.time.after(this.pace.everyMs, () => this.#send());
+  }
+
+  #transmit(bytes: Buffer, to: TransportAddress): void {
+    const place = formatTransportAddress(to);
+    const sent = (this.bytesTo.get(place) ?? 0) + bytes.length;
+    this.bytesTo.set(place, sent);
+    const came = this.bytesFrom.get(place) ?? 0;
+    if (this.isStranger?.(to.ip) === true && sent > 3 * came) {
+      this.violations.push(`${sent} bytes to ${place}, from which ${came} came`);
+    }
+    const [local] = this.host.addresses;
+    if (local !== undefined) this.host.network.sendDatagram(this.host, { ip: local, port: this.port }, to, bytes);
+  }
+
+  #arrive(bytes: Buffer, from: TransportAddress): void {
+    const place = formatTransportAddress(from);
+    this.bytesFrom.set(place, (this.bytesFrom.get(place) ?? 0) + bytes.length);
+    if (!mayBeFlowDatagram(bytes)) return;
+    const flow = this.table.find(bytes) ?? this.accept?.(bytes, from);
+    const payload = flow?.handleDatagram(this.now, bytes, from);
+    this.#check(bytes, payload, flow !== undefined);
+    this.pump();
+  }
+
+  #check(bytes: Buffer, payload: Uint8Array | undefined, known: boolean): void {
+    const name = bytes.toString('latin1');
+    const sent = this.peer?.underway.get(name);
+    if (payload === undefined) {
+      if (sent !== undefined && known) this.violations.push(`not delivered: ${this.peer?.host.name} ${sent.at}`);
+      return;
+    }
+    if (sent === undefined) {
+      this.violations.push(`delivered what was not sent, or twice: type ${bytes[0]}`);
+      return;
+    }
+    if (Buffer.from(payload).toString('latin1') !== sent.payload) this.violations.push(`altered: ${sent.at}`);
+    this.peer?.underway.delete(name);
+    this.delivered.push(sent.at);
+    this.deliveredAt[sent.at] = this.now;
+  }
+
+  /** Drains what the flow has to say and sets its alarm, as a driver does after every input. */
+  pump(): void {
+    const { flow } = this;
+    this.#alarm?.cancel();
+    if (flow === undefined) return;
+    for (let event = flow.pollEvent(); event !== undefined; event = flow.pollEvent()) {
+      this.events.push(event);
+      this.host.network.time.trace(`${this.host.name}: ${JSON.stringify(event)}`);
+      if (event.type === 'validated' && this.isStranger?.(event.remote.ip) === true) {
+        this.violations.push(`${event.remote.ip} was validated`);
+      }
+      if (event.type === 'lost' && this.findPeer !== undefined) flow.learnPeerAddresses(this.now, this.findPeer());
+    }
+    for (let out = flow.pollTransmit(); out !== undefined; out = flow.pollTransmit()) this.#transmit(out.bytes, out.to);
+    const at = flow.pollTimeout();
+    if (at === undefined) return;
+    this.#alarm = this.host.network.time.at(at, () => {
+      flow.handleTimeout(this.now);
+      this.pump();
+    });
+  }
+}
+
+/** Whether a datagram carries data of the application. */
+export function carriesData(bytes: Uint8Array): boolean {
+  return bytes[0] === DATAGRAM_TYPE.data || bytes[0] === DATAGRAM_TYPE.openData;
+}
