@@ -6,6 +6,8 @@
  * An application knows each peer by one name, an address and port that never changes: the source from which the peer's
  * first datagram came, or the address that the application itself sent to first. The service translates between names
  * and the addresses where peers are now; two peers never share a name.
+ *
+ * All addresses are canonical: a socket of both families has IPv4-mapped ones outside, and plain IPv4 here.
  */
 import type { TransportAddress } from '../../core/address.ts';
 
@@ -28,6 +30,8 @@ export interface DatagramPort {
    * connected to: a flow stands, and its peer may move. The local port stays what it is.
    */
   openToAll(): void;
+  /** That flow is over: a socket that is still connected hears its peer alone again, and ICMP. */
+  closeToOthers(): void;
   /** The peer of a connected socket is gone: the application hears of it as it would from ICMP. */
   refused(): void;
 }
@@ -40,16 +44,22 @@ export interface DatagramService {
    */
   handleDatagram(bytes: Buffer, from: TransportAddress): boolean;
   /**
-   * A datagram of the application to the peer of that name, in the pieces that it gave. Returns the datagram to
-   * transmit instead, and where to; `undefined` where it goes as it is, `'dropped'` where it may not go at all.
+   * ICMP has said of a connected socket's peer that it can't be reached. Returns true where none but our own datagrams
+   * can have caused that: the application has nothing to do with it.
    */
-  send(pieces: readonly Uint8Array[], to: TransportAddress): OutgoingDatagram | undefined | 'dropped';
+  handleUnreachable(): boolean;
+  /**
+   * A datagram of the application to the peer of that name, in the pieces that it gave. Returns the datagram to
+   * transmit instead, and where to; `undefined` where it goes as it is, `'dropped'` where it may not go at all, `'too-long'` where
+   * no datagram has room for it and what a flow adds (EMSGSIZE).
+   */
+  send(pieces: readonly Uint8Array[], to: TransportAddress): OutgoingDatagram | undefined | 'dropped' | 'too-long';
   /** Connected sockets: this is the peer, and `host` the name that the application asked for. */
   connected(remote: TransportAddress, host?: string): void;
   disconnected(): void;
   /** How many flows it has, for those who look. */
   readonly flows: number;
-  /** The socket is closed: peers are told, and everything is forgotten. */
+  /** The application closes its socket, which can transmit until this returns: peers are told, all is forgotten. */
   close(): void;
 }
 
