@@ -34,10 +34,13 @@ export interface InitiatorHandshakeInit {
   /** Initiator ports that are free on this node, at most {@link MAX_PORT_CANDIDATES}. */
   readonly portCandidates: readonly number[];
   readonly isPortFree: (initiatorPort: number) => boolean;
+  /** Waits after each L4_INIT of a round; one that nobody waits for may ask less often. */
+  readonly retransmitMs?: readonly [number, ...number[]];
 }
 
 export class InitiatorHandshake {
   readonly #init: InitiatorHandshakeInit;
+  readonly #waits: readonly [number, ...number[]];
   readonly #attempt: Uint8Array;
   readonly #nonce: Uint8Array;
   #group: Group;
@@ -56,6 +59,7 @@ export class InitiatorHandshake {
     const [first] = init.groups;
     if (first === undefined || init.suites.length === 0) throw new RangeError('a group and a suite are needed');
     this.#init = init;
+    this.#waits = init.retransmitMs ?? RETRANSMIT_MS;
     this.#attempt = init.random.bytes(ATTEMPT_BYTES).slice();
     this.#attempt[ATTEMPT_BYTES - 1] = this.#rounds;
     this.#nonce = init.random.bytes(HANDSHAKE_NONCE_BYTES).slice();
@@ -63,7 +67,7 @@ export class InitiatorHandshake {
     this.#keyPair = first.generate(init.random);
     this.#ports = init.portCandidates;
     this.#message = this.#encode();
-    this.#resendAt = init.now + RETRANSMIT_MS[0];
+    this.#resendAt = init.now + this.#waits[0];
   }
 
   get outcome(): HandshakeOutcome | undefined {
@@ -88,7 +92,7 @@ export class InitiatorHandshake {
   handleTimeout(now: Instant): void {
     if (this.#outcome !== undefined || now < this.#resendAt) return;
     this.#step += 1;
-    const wait = RETRANSMIT_MS[this.#step];
+    const wait = this.#waits[this.#step];
     if (wait === undefined) {
       this.#outcome = { type: 'failed', reason: 'no-answer' };
       return;
@@ -145,7 +149,7 @@ export class InitiatorHandshake {
     this.#message = this.#encode();
     this.#transmitDue = true;
     this.#step = 0;
-    this.#resendAt = now + RETRANSMIT_MS[0];
+    this.#resendAt = now + this.#waits[0];
   }
 
   #changeGroup(groupId: number): void {
