@@ -16,9 +16,9 @@
  * Keys of one use come from one expansion, cut in order: fewer hash blocks on the way of every new session.
  */
 
-import { expand, extract } from '@noble/hashes/hkdf.js';
-import { sha256 } from '@noble/hashes/sha2.js';
+import { hash } from 'node:crypto';
 import { concatBytes } from '../core/bytes.ts';
+import { expand, extract } from './hkdf.ts';
 import { hmacSha256 } from './short-hmac.ts';
 import { type Suite, TAG_BYTES } from './suite.ts';
 
@@ -70,7 +70,7 @@ export function transcriptHash(init: Uint8Array, offerWithoutMac: Uint8Array): U
 }
 
 export function deriveHandshakeKeys(sharedSecret: Uint8Array, transcript: Uint8Array): HandshakeKeys {
-  const [confirmKey, associationSecret] = expandKeys(extract(sha256, sharedSecret, transcript), 'handshake', [32, 32]);
+  const [confirmKey, associationSecret] = expandKeys(extract(transcript, sharedSecret), 'handshake', [32, 32]);
   return { confirmKey, associationSecret };
 }
 
@@ -94,7 +94,7 @@ export function deriveRendezvousEpochKeys(directionKey: Uint8Array, epoch: numbe
 
 /** `openIdentity`: the part of OPEN that stays the same when it is repeated. Number, nonce, port pair and suite are bound. */
 export function deriveSessionKeys(associationSecret: Uint8Array, openIdentity: Uint8Array, suite: Suite): SessionKeys {
-  const session = extract(sha256, associationSecret, sha256(openIdentity));
+  const session = extract(sha256(openIdentity), associationSecret);
   const { name, keyBytes } = suite;
   const keys = expandKeys(session, `session ${name}`, [keyBytes, keyBytes, 32]);
   const [recordFromInitiator, recordFromResponder, resume] = keys;
@@ -103,7 +103,7 @@ export function deriveSessionKeys(associationSecret: Uint8Array, openIdentity: U
 
 /** `flowIdentity`: what an OPEN of a datagram flow says for good; see `Association.flow`. */
 export function deriveFlowKeys(associationSecret: Uint8Array, flowIdentity: Uint8Array, suite: Suite): FlowKeys {
-  const flow = extract(sha256, associationSecret, sha256(flowIdentity));
+  const flow = extract(sha256(flowIdentity), associationSecret);
   const { name, keyBytes } = suite;
   const keys = expandKeys(flow, `flow ${name}`, [keyBytes, keyBytes, FLOW_ID_BYTES, FLOW_ID_BYTES]);
   const [packetFromInitiator, packetFromResponder, idAtInitiator, idAtResponder] = keys;
@@ -123,12 +123,16 @@ function expandKeys<const Lengths extends readonly number[]>(
   lengths: Lengths,
 ): KeyPer<Lengths> {
   const total = lengths.reduce((sum, length) => sum + length, 0);
-  const material = expand(sha256, secret, label(name), total);
+  const material = expand(secret, label(name), total);
   let at = 0;
   return lengths.map((length) => {
     at += length;
     return material.slice(at - length, at);
   }) as KeyPer<Lengths>;
+}
+
+function sha256(bytes: Uint8Array): Uint8Array {
+  return hash('sha256', bytes, 'buffer');
 }
 
 function label(name: string): Uint8Array {

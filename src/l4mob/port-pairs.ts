@@ -22,6 +22,8 @@ export function portPairText({ initiator, responder }: PortPair): string {
 /** Ports below are left to services, so that a session's port never looks like one. */
 const FIRST_PORT = 1024;
 const PORTS = 0x10000 - FIRST_PORT;
+/** One in 64 values is none, and where half of the ports are taken the list still fills up. */
+const DRAWS_PER_CANDIDATE = 4;
 
 /** The pairs in use at one node: by sessions, and by L4_OFFERs whose session has not come yet. */
 export class PortPairTable {
@@ -64,18 +66,22 @@ export class PortPairTable {
 
   /** Up to `count` distinct random initiator ports free with `responder`; none only where all are taken. */
   candidates(now: Instant, random: Random, responder: number, count: number): number[] {
-    const isFree = (initiator: number): boolean => this.isFree(now, { initiator, responder });
-    const found = new Set<number>();
-    for (let tries = 0; found.size < count && tries < 4 * count; tries++) {
-      const port = FIRST_PORT + randomInteger(random, PORTS);
-      if (isFree(port)) found.add(port);
+    const found: number[] = [];
+    const isFree = (initiator: number): boolean =>
+      !found.includes(initiator) && this.isFree(now, { initiator, responder });
+    // All in one draw. Values below the first port are left out, and a few that are taken may be as well.
+    const drawn = random.bytes(2 * DRAWS_PER_CANDIDATE * count);
+    for (let at = 0; found.length < count && at < drawn.length; at += 2) {
+      const port = ((drawn[at] as number) << 8) | (drawn[at + 1] as number);
+      if (port >= FIRST_PORT && isFree(port)) found.push(port);
     }
+    if (found.length > 0) return found;
     // Crowded: walk on from a random port, so that a free one is found where there is any.
     const start = randomInteger(random, PORTS);
-    for (let i = 0; found.size === 0 && i < PORTS; i++) {
+    for (let i = 0; found.length === 0 && i < PORTS; i++) {
       const port = FIRST_PORT + ((start + i) % PORTS);
-      if (isFree(port)) found.add(port);
+      if (isFree(port)) found.push(port);
     }
-    return [...found];
+    return found;
   }
 }

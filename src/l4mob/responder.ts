@@ -3,8 +3,7 @@
  * associations that come of it. Under load it demands a cookie first, and keeps nothing for those who have none.
  * Sans-IO.
  */
-
-import { sha256 } from '@noble/hashes/sha2.js';
+import { hash } from 'node:crypto';
 import { formatTransportAddress, type TransportAddress } from '../core/address.ts';
 import { toHex } from '../core/bytes.ts';
 import { WireError } from '../core/errors.ts';
@@ -153,11 +152,11 @@ export class Responder {
     if (repeated !== undefined) return repeated.offer;
     const { attempt } = init;
     if (service.refusal !== undefined) return this.#refuse(init, service.refusal);
-    const sourceText = formatTransportAddress(source);
     const holder = holderOf(source.ip);
-    if (this.#underLoad(now, holder) && !this.#cookies.accepts(now, sourceText, init.nonce, init.cookie)) {
+    const cookie = this.#underLoad(now, holder) ? this.#cookieMissing(now, init, source) : undefined;
+    if (cookie !== undefined) {
       this.counters.cookiesDemanded += 1;
-      return encodeOffer({ status: 'cookie', attempt, cookie: this.#cookies.bake(now, sourceText, init.nonce) });
+      return encodeOffer({ status: 'cookie', attempt, cookie });
     }
     if (this.#unconfirmed.size >= MAX_UNCONFIRMED || this.#heldBy(holder) >= this.#limits.unconfirmedPerSource) {
       return this.#refuse(init, 'limit');
@@ -175,6 +174,14 @@ export class Responder {
     );
     if (initiator === undefined) return this.#namePorts(now, init);
     return this.#accept(now, { bytes, init, handshake, group, suite, initiator, source: holder, service });
+  }
+
+  /** The cookie that the L4_INIT should have come with; undefined where it did. */
+  #cookieMissing(now: Instant, { nonce, cookie }: Init, source: TransportAddress): Uint8Array | undefined {
+    const sourceText = formatTransportAddress(source);
+    return this.#cookies.accepts(now, sourceText, nonce, cookie)
+      ? undefined
+      : this.#cookies.bake(now, sourceText, nonce);
   }
 
   #refuse({ attempt }: Init, reason: OfferRefusal): Uint8Array {
@@ -234,13 +241,11 @@ export class Responder {
       lifetimeSeconds: ASSOCIATION_LIFETIME_MS / 1000,
       addresses: service.addresses,
     };
-    const covered = encodeOffer(offer);
-    const keys = deriveHandshakeKeys(sharedSecret, transcriptHash(bytes, covered));
-    const message = encodeOffer(offer, messageMac(keys.confirmKey, covered));
+    const { message, associationSecret } = sealOffer(offer, bytes, sharedSecret);
     const association = new Association({
       role: 'responder',
       id: offer.associationId,
-      secret: keys.associationSecret,
+      secret: associationSecret,
       suite,
       peer: { stateSequence: 0, sessionPort: 0, addresses: [] },
       expiresAt: now + ASSOCIATION_LIFETIME_MS,
@@ -295,6 +300,22 @@ export class Responder {
   }
 }
 
+interface SealedOffer {
+  readonly message: Uint8Array;
+  readonly associationSecret: Uint8Array;
+}
+
+/** The keys come of what the MAC covers, so both come of one encoding. */
+function sealOffer(offer: AcceptedOffer, init: Uint8Array, sharedSecret: Uint8Array): SealedOffer {
+  let associationSecret: Uint8Array = new Uint8Array(0);
+  const message = encodeOffer(offer, (covered) => {
+    const keys = deriveHandshakeKeys(sharedSecret, transcriptHash(init, covered));
+    associationSecret = keys.associationSecret;
+    return messageMac(keys.confirmKey, covered);
+  });
+  return { message, associationSecret };
+}
+
 function messageName(bytes: Uint8Array): string {
-  return toHex(sha256(bytes));
+  return hash('sha256', bytes, 'binary');
 }

@@ -23,7 +23,8 @@ export class ShortHmac {
   constructor(key: Uint8Array) {
     if (key.length > BLOCK_BYTES) throw new RangeError(`HMAC key: ${key.length} bytes, at most ${BLOCK_BYTES} allowed`);
     this.#padded = new Uint8Array(2 * BLOCK_BYTES).fill(INNER_PAD, 0, BLOCK_BYTES).fill(OUTER_PAD, BLOCK_BYTES);
-    for (const [i, byte] of key.entries()) {
+    for (let i = 0; i < key.length; i++) {
+      const byte = key[i] as number;
       this.#padded[i] = byte ^ INNER_PAD;
       this.#padded[BLOCK_BYTES + i] = byte ^ OUTER_PAD;
     }

@@ -93,7 +93,7 @@ const TARGETS: readonly (readonly [string, Target])[] = [
       const { offer, mac } = decodeOffer(bytes);
       // An IPv4-mapped address comes back as IPv4.
       if (offer.status === 'accepted' && offer.addresses.some((ip) => !ip.includes(':'))) return undefined;
-      return encodeOffer(offer, offer.status === 'accepted' ? mac : undefined);
+      return encodeOffer(offer, offer.status === 'accepted' ? () => mac : undefined);
     },
   ],
   [

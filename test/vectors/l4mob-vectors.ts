@@ -91,7 +91,7 @@ function formats(): Json {
   return {
     init: [INIT, minimal].map((init) => ({ fields: json(init), bytes: hex(encodeInit(init)) })),
     offer: offers.map((offer) => {
-      const bytes = encodeOffer(offer, offer.status === 'accepted' ? fixedMac() : undefined);
+      const bytes = encodeOffer(offer, offer.status === 'accepted' ? fixedMac : undefined);
       return { fields: json(offer), bytes: hex(bytes) };
     }),
     update: [UPDATE, { ...UPDATE, fromResponder: true, answersPacketNumber: undefined, addresses: [] }].map((u) => ({

@@ -50,10 +50,10 @@ export type Offer =
   | { readonly status: 'refused'; readonly attempt: Uint8Array; readonly reason: OfferRefusal };
 
 /**
- * With `mac` for an accepted offer; called once without its bytes known (`undefined`) to get what the MAC covers: the
- * whole message but the MAC, whose length is counted in the header.
+ * `macOf`, for an accepted offer, gets what the MAC covers: the whole message but the MAC, whose length is counted in
+ * the header. Without it the result is just that.
  */
-export function encodeOffer(offer: Offer, mac?: Uint8Array): Uint8Array {
+export function encodeOffer(offer: Offer, macOf?: (covered: Uint8Array) => Uint8Array): Uint8Array {
   const body = new ByteWriter(MAX_SIGNAL_BYTES - SIGNAL_HEADER_BYTES);
   body.bytes(offer.attempt).u8(STATUS[offer.status]);
   switch (offer.status) {
@@ -82,7 +82,7 @@ export function encodeOffer(offer: Offer, mac?: Uint8Array): Uint8Array {
   const message = new ByteWriter(SIGNAL_HEADER_BYTES + body.length + macBytes);
   writeSignalHeader(message, SIGNAL_TYPE.offer, body.length + macBytes);
   message.bytes(body.finish());
-  if (mac !== undefined) message.bytes(mac);
+  if (macOf !== undefined) message.bytes(macOf(message.finish()));
   return message.finish();
 }
 
