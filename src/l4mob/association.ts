@@ -4,6 +4,7 @@
  * docs/protocol.md, "Associations".
  */
 import { ByteWriter, equalConstantTime, toHex } from '../core/bytes.ts';
+import { UsageError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import type { Instant } from '../core/time.ts';
 import type { FlowIdentity } from './datagram/flow-identity.ts';
@@ -41,7 +42,8 @@ const NO_MAC = new Uint8Array(TAG_BYTES);
 export interface AssociationInit {
   readonly role: SessionRole;
   readonly id: Uint8Array;
-  readonly secret: Uint8Array;
+  /** Or what comes to it when it is first needed; undefined where the L4_OFFER turns out to be forged. */
+  readonly secret: Uint8Array | (() => Uint8Array | undefined);
   readonly suite: Suite;
   readonly peer: Whereabouts;
   readonly expiresAt: Instant;
@@ -52,8 +54,8 @@ export class Association {
   readonly id: Uint8Array;
   readonly idText: string;
   readonly suite: Suite;
-  readonly #secret: Uint8Array;
-  readonly #keys: AssociationKeys;
+  #agreement: AssociationInit['secret'] | undefined;
+  #derivedKeys: AssociationKeys | undefined;
   readonly #expiresAt: Instant;
   readonly #openNumbers: OpenNumberWindow = new OpenNumberWindow();
   #peer: Whereabouts;
@@ -66,8 +68,7 @@ export class Association {
     this.id = id.slice();
     this.idText = toHex(id);
     this.suite = suite;
-    this.#secret = secret;
-    this.#keys = deriveAssociationKeys(secret);
+    this.#agreement = secret;
     this.#peer = peer;
     this.#expiresAt = expiresAt;
   }
@@ -79,6 +80,30 @@ export class Association {
 
   get peer(): Whereabouts {
     return this.#peer;
+  }
+
+  /**
+   * Whether the L4_OFFER proved that the peer has the secret. The first to ask may wait for a key agreement. There are
+   * no keys without: to use any is a {@link UsageError} then.
+   */
+  get isGenuine(): boolean {
+    return this.#agree() !== undefined;
+  }
+
+  get #secret(): Uint8Array {
+    const secret = this.#agree();
+    if (secret === undefined) throw new UsageError(`association ${this.idText}: its L4_OFFER was forged`);
+    return secret;
+  }
+
+  #agree(): Uint8Array | undefined {
+    if (typeof this.#agreement === 'function') this.#agreement = this.#agreement();
+    return this.#agreement;
+  }
+
+  get #keys(): AssociationKeys {
+    this.#derivedKeys ??= deriveAssociationKeys(this.#secret);
+    return this.#derivedKeys;
   }
 
   /** Whether new sessions may use it. Those that run go on for as long as they like. */
@@ -98,7 +123,7 @@ export class Association {
       portPair,
       suiteId: this.suite.id,
     };
-    const key = this.#keys.helloFromInitiator;
+    const associationKeys = (): AssociationKeys => this.#keys;
     let keys: SessionKeys | undefined;
     const derive = (): SessionKeys =>
       this.#sessionKeys(
@@ -109,14 +134,16 @@ export class Association {
       associationId: this.id,
       portPair,
       suite: this.suite,
-      // Derived with the first record: the application hears of its connection sooner.
+      // What takes a key comes with OPEN or with the first record: the application hears of its connection sooner.
       get keys() {
         keys ??= derive();
         return keys;
       },
       encodeOpen: (stateSequence, window) =>
-        encodeOpen({ ...open, stateSequence, window }, (covered) => messageMac(key, covered)),
-      refuseKey: this.#keys.helloFromResponder,
+        encodeOpen({ ...open, stateSequence, window }, (covered) => messageMac(this.#keys.helloFromInitiator, covered)),
+      get refuseKey() {
+        return associationKeys().helloFromResponder;
+      },
     };
   }
 
@@ -193,7 +220,7 @@ export class Association {
 
   /** Whether an L4_UPDATE is genuine and newer than all before; only then is it remembered. */
   accepts({ update, covered, mac }: DecodedUpdate): boolean {
-    if (update.fromResponder === (this.role === 'responder')) return false;
+    if (update.fromResponder === (this.role === 'responder') || !this.isGenuine) return false;
     const key = update.fromResponder ? this.#keys.signalFromResponder : this.#keys.signalFromInitiator;
     if (!equalConstantTime(messageMac(key, covered), mac) || update.packetNumber <= this.#peerPacketNumber)
       return false;

@@ -23,6 +23,12 @@ export type HandshakeOutcome =
   | { readonly type: 'refused'; readonly reason: OfferRefusal }
   | { readonly type: 'failed'; readonly reason: 'no-answer' | 'no-agreement' };
 
+/**
+ * When it shows that an accepted L4_OFFER was forged. `before-use`: who uses the association asks its `isGenuine`, and
+ * does meanwhile what takes no key, since the key agreement takes longer than all the rest.
+ */
+export type OfferCheck = 'at-once' | 'before-use';
+
 export interface InitiatorHandshakeInit {
   readonly random: Random;
   readonly now: Instant;
@@ -36,6 +42,8 @@ export interface InitiatorHandshakeInit {
   readonly isPortFree: (initiatorPort: number) => boolean;
   /** Waits after each L4_INIT of a round; one that nobody waits for may ask less often. */
   readonly retransmitMs?: readonly [number, ...number[]];
+  /** `at-once` where it is left out. */
+  readonly check?: OfferCheck;
 }
 
 export class InitiatorHandshake {
@@ -175,18 +183,34 @@ export class InitiatorHandshake {
     if (!this.#ports.includes(portPair.initiator) || portPair.responder !== this.#init.responderPort) {
       throw new WireError(`offer port pair: ${portPair.initiator}-${portPair.responder} was not proposed`);
     }
-    const keys = deriveHandshakeKeys(this.#keyPair.agree(offer.share), transcriptHash(this.#message, covered));
-    if (!equalConstantTime(messageMac(keys.confirmKey, covered), mac)) throw new WireError('offer mac: wrong');
     const lifetimeMs = Math.min(ASSOCIATION_LIFETIME_MS, offer.lifetimeSeconds * 1000);
     const association = new Association({
       role: 'initiator',
       id: offer.associationId,
-      secret: keys.associationSecret,
+      secret: this.#agreement(offer.share.slice(), covered.slice(), mac.slice()),
       suite,
       peer: { stateSequence: 0, sessionPort: offer.sessionPort, addresses: offer.addresses },
       expiresAt: now + lifetimeMs,
     });
+    if (this.#init.check !== 'before-use' && !association.isGenuine) throw new WireError('offer: forged');
     this.#outcome = { type: 'accepted', association, portPair };
+  }
+
+  /** Comes to the association secret; to undefined where the MAC is wrong, or the share none that an honest peer sends. */
+  #agreement(share: Uint8Array, covered: Uint8Array, mac: Uint8Array): () => Uint8Array | undefined {
+    const keyPair = this.#keyPair;
+    const message = this.#message;
+    return () => {
+      let sharedSecret: Uint8Array;
+      try {
+        sharedSecret = keyPair.agree(share);
+      } catch (error) {
+        if (!(error instanceof WireError)) throw error;
+        return undefined;
+      }
+      const { confirmKey, associationSecret } = deriveHandshakeKeys(sharedSecret, transcriptHash(message, covered));
+      return equalConstantTime(messageMac(confirmKey, covered), mac) ? associationSecret : undefined;
+    };
   }
 
   #encode(): Uint8Array {

@@ -1,5 +1,6 @@
 /** L4_INIT and L4_OFFER between an initiator and a responder, and with somebody in between. */
 import { describe, expect, it } from 'vitest';
+import { UsageError } from '../../src/core/errors.ts';
 import { InitiatorHandshake, type InitiatorHandshakeInit } from '../../src/l4mob/initiator-handshake.ts';
 import { GROUPS, type Group, groupByName } from '../../src/l4mob/key-agreement.ts';
 import {
@@ -103,6 +104,37 @@ describe('agreement', () => {
       expect(identity?.keys).toEqual(session.keys);
     },
   );
+
+  it('gives the same keys where the check is put off, and agrees on none before', () => {
+    const agreements: string[] = [];
+    const x25519 = group('x25519');
+    const watched: Group = {
+      ...x25519,
+      generate: (random) => {
+        const pair = x25519.generate(random);
+        const agree = (share: Uint8Array): Uint8Array => {
+          agreements.push('agreed');
+          return pair.agree(share);
+        };
+        return { share: pair.share, agree };
+      },
+    };
+    const a = initiator({ check: 'before-use', groups: [watched] });
+    const b = responder();
+    const offer = b.handleInit(0, take(a), SOURCE, SERVICE)?.slice() ?? new Uint8Array(0);
+    a.handleDatagram(0, offer);
+    offer.fill(0xa5); // the datagram's memory is somebody else's by then
+    const { outcome } = a;
+    if (outcome?.type !== 'accepted') throw new Error(`${outcome?.type}`);
+    const session = outcome.association.newSession(new SeededRandom(3), outcome.portPair);
+    expect(agreements).toEqual([]);
+    expect(outcome.association.isGenuine).toBe(true);
+    const identity = b
+      .association(outcome.association.id)
+      ?.identify(decodeOpen(session.encodeOpen?.(1, 1000) ?? new Uint8Array(0)));
+    expect(identity?.keys).toEqual(session.keys);
+    expect(agreements).toEqual(['agreed']);
+  });
 
   it('takes the responder’s first choice among what is offered', () => {
     const b = responder({ suites: [suite('chacha20-poly1305'), suite('hmac-sha256-128')] });
@@ -276,7 +308,9 @@ describe('somebody in between', () => {
     const { a } = tampered({
       offer: (bytes) => {
         const { offer, mac } = decodeOffer(bytes);
-        return offer.status === 'accepted' ? encodeOffer({ ...offer, suiteId: suite('aes-128-gmac').id }, mac) : bytes;
+        return offer.status === 'accepted'
+          ? encodeOffer({ ...offer, suiteId: suite('aes-128-gmac').id }, () => mac)
+          : bytes;
       },
     });
     expect([a.outcome, a.rejected]).toEqual([undefined, 1]);
@@ -313,6 +347,32 @@ describe('somebody in between', () => {
     expect(a.rejected).toBe(offer.length * 8);
     a.handleDatagram(0, offer);
     expect(a.outcome?.type).toBe('accepted');
+  });
+
+  it('is noticed before a key is used, where the check of L4_OFFER is put off until then', () => {
+    const a = initiator({ check: 'before-use' });
+    const offer = responder().handleInit(0, take(a), SOURCE, SERVICE) ?? new Uint8Array(0);
+    offer[offer.length - 1] = (offer.at(-1) as number) ^ 1;
+    a.handleDatagram(0, offer);
+    const { outcome } = a;
+    if (outcome?.type !== 'accepted') throw new Error(`${outcome?.type}`);
+    const { association, portPair } = outcome;
+    const session = association.newSession(new SeededRandom(3), portPair);
+    expect(association.isGenuine).toBe(false);
+    expect(() => session.encodeOpen?.(1, 1000)).toThrow(UsageError);
+    expect(() => session.keys).toThrow(UsageError);
+  });
+
+  it('is noticed late too where it put a share there that no honest peer sends', () => {
+    const a = initiator({ check: 'before-use', groups: [group('x25519')] });
+    const genuine = responder().handleInit(0, take(a), SOURCE, SERVICE) ?? new Uint8Array(0);
+    const { offer, mac } = decodeOffer(genuine);
+    if (offer.status !== 'accepted') throw new Error(offer.status);
+    a.handleDatagram(
+      0,
+      encodeOffer({ ...offer, share: new Uint8Array(32) }, () => mac),
+    );
+    expect(a.outcome).toMatchObject({ type: 'accepted', association: { isGenuine: false } });
   });
 
   it('cannot use a foreign, truncated or old L4_OFFER', () => {

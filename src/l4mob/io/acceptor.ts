@@ -104,6 +104,7 @@ export class Acceptor {
     this.#driverHost = {
       dial: () => {}, // only the initiator dials, and only it is refused
       refused: () => {},
+      deceived: () => {},
       peerSilent: (driver) => {
         driver.peer.probe(() => driver.update((session) => session.handlePeerGone()));
         driver.peer.announce();

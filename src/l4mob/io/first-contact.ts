@@ -4,6 +4,7 @@
  * association as later contacts do. A hundred exchanges instead would cost a hundred key agreements, and a responder
  * bounds what it keeps for one source.
  */
+import type { OfferCheck } from '../initiator-handshake.ts';
 import type { Agreement, HandshakeHandlers, RunningHandshake } from './handshake-runner.ts';
 import type { OpenRequest, PlainReason } from './mobile-stream.ts';
 import type { Peer } from './peer.ts';
@@ -16,7 +17,7 @@ export interface ContactParticipant {
 }
 
 export interface FirstContactsHost {
-  handshake(request: OpenRequest, handlers: HandshakeHandlers): RunningHandshake;
+  handshake(request: OpenRequest, handlers: HandshakeHandlers, check: OfferCheck): RunningHandshake;
   remember(request: OpenRequest, agreement: Agreement): Peer;
   /** An answer came when nobody waited for it any more. */
   rememberAware(request: OpenRequest, agreement: Agreement): void;
@@ -69,12 +70,13 @@ class Contact implements FirstContact {
   }
 
   start(): void {
-    this.#handshake = this.#host.handshake(this.#request, {
+    const handlers: HandshakeHandlers = {
       onAgreed: (agreement) => this.#agreed(agreement),
       onFailed: (reason) => {
         for (const participant of this.#over()) participant.failed(reason);
       },
-    });
+    };
+    this.#handshake = this.#host.handshake(this.#request, handlers, 'before-use');
   }
 
   join(participant: ContactParticipant): void {

@@ -9,7 +9,7 @@ import { osRandom } from '../../host/random.ts';
 import type { TcpConnection } from '../../host/tcp-connection.ts';
 import { type Dial, dialTcp } from '../../host/tcp-dialer.ts';
 import type { Association } from '../association.ts';
-import { InitiatorHandshake } from '../initiator-handshake.ts';
+import { InitiatorHandshake, type OfferCheck } from '../initiator-handshake.ts';
 import { MAX_PORT_CANDIDATES } from '../limits.ts';
 import { type PortPair, PortPairTable, portPairText } from '../port-pairs.ts';
 import { StreamSession } from '../stream-session.ts';
@@ -69,6 +69,7 @@ export class Opener implements FirstContactsHost {
     this.#driverHost = {
       dial: (driver) => this.#dial(driver),
       refused: (driver, refuse) => this.#recover(driver, refuse),
+      deceived: (driver) => this.#deceived(driver),
       peerSilent: () => {}, // the initiator dials instead
       ended: (driver) => this.#ended(driver),
       parted: () => {},
@@ -138,7 +139,7 @@ export class Opener implements FirstContactsHost {
     return this.#sessions >= this.#options.limits.sessions;
   }
 
-  handshake(request: OpenRequest, handlers: HandshakeHandlers): RunningHandshake {
+  handshake(request: OpenRequest, handlers: HandshakeHandlers, check: OfferCheck): RunningHandshake {
     const { addresses, port, localAddress, sessionPort } = request;
     const portCandidates = this.#freePorts(request, MAX_PORT_CANDIDATES);
     if (portCandidates.length === 0) {
@@ -155,6 +156,7 @@ export class Opener implements FirstContactsHost {
         suites: this.#options.suites,
         portCandidates,
         isPortFree: (initiator) => this.#portPairs.isFree(monotonicNow(), { initiator, responder: port }),
+        check,
       });
     const counted: HandshakeHandlers = {
       onAgreed: (agreement) => handlers.onAgreed(agreement),
@@ -236,16 +238,6 @@ export class Opener implements FirstContactsHost {
   #recover(driver: StreamDriver, { code, ports }: Refuse): void {
     const { peer, request } = driver;
     if (request === undefined) return;
-    const reopen = (next: Peer, portPair: PortPair): void => {
-      peer.drivers.delete(driver);
-      next.drivers.add(driver);
-      driver.peer = next;
-      driver.update((session, now) => {
-        this.#portPairs.free(session.portPair);
-        this.#portPairs.take(portPair);
-        session.reopen(now, next.association.newSession(osRandom, portPair));
-      });
-    };
     if (code === 'port-pair') {
       const { localPort } = request;
       const free = ports.find(
@@ -253,17 +245,45 @@ export class Opener implements FirstContactsHost {
           localPort === undefined && this.#portPairs.isFree(monotonicNow(), { initiator: p, responder: request.port }),
       );
       const portPair = free === undefined ? this.freePortPair(request) : { initiator: free, responder: request.port };
-      if (portPair !== undefined) return reopen(peer, portPair);
+      if (portPair !== undefined) return this.#reopen(driver, peer, portPair);
     }
     this.forget(peer);
     if (code !== 'unknown') return driver.update((session) => session.fail('ECONNREFUSED'));
     // The process behind the port is another one now; nothing was delivered, so it may have it all.
-    this.handshake(request, {
+    this.#contactAnew(driver, request);
+  }
+
+  /** The application was told that it is connected, and the L4_OFFER was forged: whom it names gets nothing. */
+  #deceived(driver: StreamDriver): void {
+    const { peer, request } = driver;
+    if (request === undefined) return;
+    peer.drivers.delete(driver);
+    this.forget(peer);
+    this.counters.rejectedOffers += 1;
+    this.#contactAnew(driver, request);
+  }
+
+  /** Once: this time no L4_OFFER counts but a genuine one. */
+  #contactAnew(driver: StreamDriver, request: OpenRequest): void {
+    const handlers: HandshakeHandlers = {
       onAgreed: (agreement) => {
         agreement.connection?.close();
-        reopen(this.remember(request, agreement), agreement.portPair);
+        this.#reopen(driver, this.remember(request, agreement), agreement.portPair);
       },
       onFailed: () => driver.update((session) => session.fail('ECONNREFUSED')),
+    };
+    this.handshake(request, handlers, 'at-once');
+  }
+
+  #reopen(driver: StreamDriver, peer: Peer, portPair: PortPair): void {
+    if (driver.session.state === 'ended') return;
+    driver.peer.drivers.delete(driver);
+    peer.drivers.add(driver);
+    driver.peer = peer;
+    driver.update((session, now) => {
+      this.#portPairs.free(session.portPair);
+      this.#portPairs.take(portPair);
+      session.reopen(now, peer.association.newSession(osRandom, portPair));
     });
   }
 }

@@ -175,7 +175,11 @@ export class StreamDriver implements MobileStream {
   /** The first subflow: OPEN waits a moment for what the application writes when it is connected, and takes it along. */
   begin(connection: TcpConnection, roundTripMs: number): void {
     const id = this.#adopt(connection);
-    this.#beginning = () => this.session.attachDialed(monotonicNow(), id, roundTripMs);
+    this.#beginning = () => {
+      if (this.peer.association.isGenuine) return this.session.attachDialed(monotonicNow(), id, roundTripMs);
+      this.#drop(id)?.close();
+      this.#host.deceived(this);
+    };
     this.#schedulePump();
   }
 
