@@ -15,6 +15,10 @@ import { Path } from './path.ts';
 
 /** Places beside the present path and the last valid one. More cost only a validation that has to begin anew. */
 const MAX_PENDING = 2;
+/** A path that was valid and left unannounced is taken up again as it was, so long: some peers send from two places. */
+const REMEMBER_MS = 10_000;
+/** After so many challenges a path that the peer announced gives way to the old one, if that has answered. */
+const PATIENT_CHALLENGES = 4;
 
 /** What became of a packet from somewhere else. `undone`: the flow is back where it was before. */
 export type Followed = 'moved' | 'undone' | 'pinned';
@@ -58,24 +62,26 @@ export class PathSet {
   /** The newest genuine packet came from there, which is not the present path. */
   follow(now: Instant, from: TransportAddress, announced: boolean, bytes: number): Followed {
     if (!announced && now < this.#pinnedUntil) return 'pinned';
+    this.#forgetStale(now);
     const known = this.find(from);
     const path = known ?? new Path(from, false);
     path.announced = announced;
     path.received(bytes);
     const undone = known !== undefined && known === this.#anchor;
-    this.#leaveFor(path);
+    this.#leaveFor(now, path);
     if (!path.validated) path.startChallenge(now);
     this.#anchor?.startChallenge(now);
     return undone ? 'undone' : 'moved';
   }
 
   /** A peer that was looked for answered from this address: it is there, and receives there. */
-  adopt(address: TransportAddress): void {
+  adopt(now: Instant, address: TransportAddress): void {
     const path = this.find(address) ?? new Path(address, true);
     path.validate();
     if (path === this.#current) return;
-    this.#leaveFor(path);
-    this.#forgetOthers();
+    this.#leaveFor(now, path);
+    this.#anchor = undefined;
+    this.#pending = undefined;
   }
 
   /**
@@ -86,14 +92,13 @@ export class PathSet {
     const wasValidated = path.validated;
     path.validate();
     if (path === this.#current) {
-      this.#pending = undefined;
-      if (this.#anchor?.challengeAt === undefined) this.#anchor = undefined;
+      if (!wasValidated) this.#pending = this.#pending?.filter((other) => other.validated);
       return wasValidated ? undefined : 'validated';
     }
     if (path !== this.#anchor && this.#current.validated) return undefined;
     if (!this.#current.announced) {
       this.#pinnedUntil = now + PIN_MS;
-      this.#leaveFor(path);
+      this.#leaveFor(now, path);
       return 'undone';
     }
     // The peer itself said that it left: only if it can't be reached where it went, it is here after all.
@@ -116,36 +121,47 @@ export class PathSet {
   }
 
   /** Forgets validations that came to nothing. Returns whether the flow is back on the old path because of that. */
-  expire(): boolean {
-    this.#pending = this.#pending?.filter((path) => path.challengeAt !== undefined);
-    if (this.#pending?.length === 0) this.#pending = undefined;
+  expire(now: Instant): boolean {
+    this.#forgetStale(now);
     const anchor = this.#anchor;
-    if (anchor === undefined || this.#current.challengeAt !== undefined) return false;
-    if (!this.#current.validated && this.#anchorAnswered) {
-      this.#leaveFor(anchor);
+    if (anchor === undefined) return false;
+    const current = this.#current;
+    if (!current.validated) {
+      const patient = current.challengeAt !== undefined && current.challenges < PATIENT_CHALLENGES;
+      if (patient || !this.#anchorAnswered) return false;
+      this.#leaveFor(now, anchor);
       return true;
     }
-    if (anchor.challengeAt === undefined) this.#anchor = undefined;
+    if (anchor.challengeAt !== undefined) return false;
+    this.#anchor = undefined;
+    if (!current.announced) this.#remember(anchor);
     return false;
   }
 
-  #leaveFor(path: Path): void {
+  #leaveFor(now: Instant, path: Path): void {
     const left = this.#current;
+    left.leftAt = now;
     this.#pending = this.#pending?.filter((other) => other !== path);
     if (path === this.#anchor) this.#anchor = undefined;
     if (left.validated) {
+      if (this.#anchor !== undefined) this.#remember(this.#anchor);
       this.#anchor = left;
       this.#anchorAnswered = false;
-    } else {
-      this.#pending ??= [];
-      if (this.#pending.length >= MAX_PENDING) this.#pending.shift();
-      this.#pending.push(left);
-    }
+    } else this.#remember(left);
     this.#current = path;
   }
 
-  #forgetOthers(): void {
-    this.#anchor = undefined;
-    this.#pending = undefined;
+  #remember(path: Path): void {
+    this.#pending ??= [];
+    if (this.#pending.length >= MAX_PENDING) this.#pending.shift();
+    this.#pending.push(path);
+  }
+
+  #forgetStale(now: Instant): void {
+    if (this.#pending === undefined) return;
+    this.#pending = this.#pending.filter(
+      (path) => path.challengeAt !== undefined || (path.validated && now < path.leftAt + REMEMBER_MS),
+    );
+    if (this.#pending.length === 0) this.#pending = undefined;
   }
 }

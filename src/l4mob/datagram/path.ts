@@ -17,6 +17,8 @@ export class Path implements TransportAddress {
   readonly port: number;
   /** The peer said that it moved here, by a larger state sequence number. Otherwise only the source address says so. */
   announced = false;
+  /** When the flow went elsewhere from here. */
+  leftAt: Instant = 0;
   #validated: boolean;
   #receivedBytes = 0;
   #sentBytes = 0;
@@ -30,6 +32,11 @@ export class Path implements TransportAddress {
 
   get validated(): boolean {
     return this.#validated;
+  }
+
+  /** How often it was challenged in this validation. */
+  get challenges(): number {
+    return this.#challenge?.taken ?? 0;
   }
 
   /** When it is to be challenged next; undefined: not, or not any more. */
@@ -65,10 +72,6 @@ export class Path implements TransportAddress {
   /** Begins a validation, unless one is under way. */
   startChallenge(now: Instant): void {
     if (this.#challenge?.at === undefined) this.#challenge = new Ladder(CHALLENGE_STEPS, now);
-  }
-
-  stopChallenge(): void {
-    this.#challenge = undefined;
   }
 
   takeChallenge(now: Instant): boolean {

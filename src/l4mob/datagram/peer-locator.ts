@@ -117,7 +117,7 @@ export class PeerLocator {
     if (question?.pathOpen !== true) return false;
     const found = this.#known?.all.find((address) => answers(DATAGRAM_TYPE.challenge, address));
     if (found === undefined) return false;
-    this.#paths.adopt(found);
+    this.#paths.adopt(now, found);
     this.#output.emit({ type: 'peer-moved', remote: this.remote, announced: false });
     return this.#answered(now);
   }
@@ -172,7 +172,7 @@ export class PeerLocator {
 
   challengePaths(now: Instant): void {
     for (const path of this.#paths.takeChallenges(now)) this.challenge(now, path);
-    if (this.#paths.expire()) this.#output.emit({ type: 'move-undone', remote: this.remote });
+    if (this.#paths.expire(now)) this.#output.emit({ type: 'move-undone', remote: this.remote });
   }
 
   /** `bytes`: of the whole packet, padded with zeros. */
