@@ -92,6 +92,33 @@ describe.skipIf(missing)('a session whose ends move at the same instant', () => 
     await expectAllDelivered({ client, server });
   });
 
+  test('goes on when the client has a connection that the server has taken but not answered', {
+    timeout: 60_000,
+  }, async () => {
+    await startRendezvous();
+    const { client, server } = await start();
+    const watches = [await MoveWatch.start(lab.client), await MoveWatch.start(lab.server)] as const;
+    // Connections stand, but no word of where the client is comes through, neither on them nor by L4_UPDATE.
+    await lab.router.nft('add rule inet lab conditions iifname "home1" oifname "rack0" meta length > 80 drop');
+    // The kernel of a stopped process takes connections for it.
+    server.program.kill('SIGSTOP');
+    await watches[0].move('home1');
+    const { ipv4, ipv6 } = lab.client.network('home1').hostAddress;
+    const taken = async (): Promise<boolean> => {
+      const connections = await lab.server.namespace.command(['ss', '-Htn', 'state', 'established']);
+      return connections.includes(ipv4) || connections.includes(ipv6);
+    };
+    await expect.poll(taken, { timeout: 10_000 }).toBe(true);
+    await watches[1].move('rack1');
+    const usableAt = Date.now();
+    server.program.kill('SIGCONT');
+    const pauses: Pauses = { client: [], server: [] };
+    await notePauses(pauses, usableAt, client, server);
+    console.log(`pause, both move, a dead connection between: at the client ${pauseText(pauses.client)}`);
+    expect(Math.max(...pauses.client, ...pauses.server)).toBeLessThan(MEETING_MS);
+    await expectAllDelivered({ client, server });
+  });
+
   test('goes on without a service, once the name of the server leads to its new address', async ({ skip }) => {
     // `ip netns exec` puts the files of this directory in the place of those in /etc, for root only.
     if (!lab.canCapture) return skip();

@@ -224,6 +224,7 @@ export class Opener implements FirstContactsHost {
 
   #dial(driver: StreamDriver): void {
     this.#dials.get(driver)?.cancel();
+    driver.peer.seek();
     const candidates = driver.peer.destinations();
     const dial = dialTcp({
       candidates,

@@ -69,6 +69,10 @@ export class PeerSearch implements RendezvousSearch {
     this.#alarm.unref();
   }
 
+  get active(): boolean {
+    return this.#client?.running === true || this.#deadlines.next() !== undefined;
+  }
+
   /** The peer may be lost, or we are somewhere else while it is. */
   begin(): void {
     const now = monotonicNow();

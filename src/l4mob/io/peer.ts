@@ -85,9 +85,9 @@ export class Peer {
     if (this.drivers.size > 0) this.#beginSearch();
   }
 
-  /** A session has no path: its peer may be somewhere else. */
+  /** A session has no path: its peer may be somewhere else. Does nothing while it is sought. */
   seek(): void {
-    if (monotonicNow() - this.#heardAt > HEARD_MS) this.#beginSearch();
+    if (this.#search?.active !== true && monotonicNow() - this.#heardAt > HEARD_MS) this.#beginSearch();
   }
 
   /** A signal for this association came. Returns false where it is not genuine. */
@@ -152,8 +152,9 @@ export class Peer {
     return this.drivers.size > 0 && (unanswered || this.#isWaitedFor);
   }
 
+  /** A path is none before the peer has confirmed it: what took the connection may be gone already. */
   get #isWaitedFor(): boolean {
-    return [...this.drivers].some((driver) => driver.path === undefined);
+    return [...this.drivers].some(({ path, session }) => path === undefined || session.state === 'suspended');
   }
 
   /** Returns whether there was a new one among them. */
