@@ -66,6 +66,11 @@ export function isUnspecified(ip: string): boolean {
   return ip === '::' || ip === '0.0.0.0';
 }
 
+/** Many hosts at once: 224.0.0.0/4, ff00::/8, and the broadcast of the local network. */
+export function isGroupAddress(ip: string): boolean {
+  return ip === '255.255.255.255' || /^(?:22[4-9]|23\d)\.|^ff[0-9a-f]{2}:/i.test(ip);
+}
+
 /** Wire form: one octet of length (4 or 16), then the address. */
 export function writeAddress(writer: ByteWriter, ip: string): void {
   const bytes = addressBytes(ip);

@@ -23,7 +23,9 @@ import { SUITES, type Suite } from '../suite.ts';
 import { SIGNAL_TYPE, signalTypeOf } from '../wire/signal-header.ts';
 import { decodeUpdate, type Whereabouts } from '../wire/update.ts';
 import { Acceptor } from './acceptor.ts';
+import { DatagramHub } from './datagram-hub.ts';
 import { withReserve } from './key-pair-reserve.ts';
+import type { DatagramEndpoint, DatagramService, DatagramServiceOptions } from './mobile-datagrams.ts';
 import type {
   EndpointCounters,
   ListenHandle,
@@ -40,6 +42,7 @@ import { Opener } from './opener.ts';
 import { Peer, type PeerHost } from './peer.ts';
 import { RendezvousDirectory, type RendezvousPlace } from './rendezvous-directory.ts';
 import { sessionInfo } from './session-info.ts';
+import type { SessionTerms } from './session-terms.ts';
 import type { SessionWatcher } from './session-watcher.ts';
 import type { StreamDriver } from './stream-driver.ts';
 
@@ -62,10 +65,13 @@ export interface EndpointOptions {
   onWarning?(message: string): void;
 }
 
-export class Endpoint implements MobilityEndpoint {
+export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
   readonly #options: EndpointOptions;
+  readonly #terms: SessionTerms;
   readonly #opener: Opener;
   readonly #acceptor: Acceptor;
+  /** Made for the first UDP socket. */
+  #datagrams: DatagramHub | undefined;
   readonly #drivers = new Set<StreamDriver>();
   /** By association id. */
   readonly #peers = new Map<string, Peer>();
@@ -97,6 +103,7 @@ export class Endpoint implements MobilityEndpoint {
     const groups = (options.groups ?? GROUPS).map(withReserve);
     const suites = options.suites ?? SUITES;
     const limits = { ...DEFAULT_STREAM_LIMITS, ...DEFAULT_ENDPOINT_LIMITS, ...options.limits };
+    this.#terms = { groups, suites, limits };
     const watcher: SessionWatcher = {
       started: (driver: StreamDriver) => this.#started(driver),
       ended: (driver: StreamDriver) => this.#ended(driver),
@@ -105,16 +112,13 @@ export class Endpoint implements MobilityEndpoint {
         this.#options.onLife?.(event);
       },
     };
-    this.#opener = new Opener(
-      { groups, suites, limits },
-      {
-        ...watcher,
-        peerOf: (association, contactIp) => this.#peer(association, contactIp, 0),
-        forgetPeer: (peer) => this.#forgetPeer(peer),
-      },
-    );
+    this.#opener = new Opener(this.#terms, {
+      ...watcher,
+      peerOf: (association, contactIp) => this.#peer(association, contactIp, 0),
+      forgetPeer: (peer) => this.#forgetPeer(peer),
+    });
     this.#acceptor = new Acceptor(
-      { groups, suites, limits, sessionPorts: options.sessionPorts ?? [0, 0] },
+      { ...this.#terms, sessionPorts: options.sessionPorts ?? [0, 0] },
       {
         ...watcher,
         ownAddresses: (bound) => this.#ownAddresses(bound),
@@ -149,6 +153,17 @@ export class Endpoint implements MobilityEndpoint {
     return this.#acceptor.listen(request);
   }
 
+  openDatagrams(options: DatagramServiceOptions): DatagramService {
+    this.#datagrams ??= new DatagramHub(this.#terms, {
+      rendezvous: this.#rendezvous,
+      ownAddresses: (bound) => this.#ownAddresses(bound),
+      watchAddresses: () => this.#openWatch(),
+      stateSequence: () => this.#stateSequence,
+      life: (event) => this.#options.onLife?.(event),
+    });
+    return this.#datagrams.openDatagrams(options);
+  }
+
   sessions(): SessionInfo[] {
     return [...this.#drivers].map(sessionInfo);
   }
@@ -162,6 +177,8 @@ export class Endpoint implements MobilityEndpoint {
     for (const peer of this.#peers.values()) peer.close();
     this.#opener.spares.dropAll();
     this.#acceptor.close();
+    this.#datagrams?.close();
+    this.#datagrams = undefined;
     this.#signalPort?.close();
     this.#watch?.close();
     clearImmediate(this.#watchSoon);
@@ -315,6 +332,7 @@ export class Endpoint implements MobilityEndpoint {
   #addressesChanged(change: AddressChange): void {
     const lost = new Set(change.removed.map(({ ip }) => ip));
     this.#opener.spares.dropAll();
+    this.#datagrams?.addressesChanged();
     for (const driver of [...this.#drivers]) {
       const { path } = driver;
       if (path !== undefined && lost.has(path.local.ip)) driver.networkChanged(lost);

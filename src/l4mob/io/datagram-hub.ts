@@ -1,0 +1,273 @@
+/**
+ * Datagram hub: what the UDP sockets of a process have in common: one table of flows, one alarm, one responder, what
+ * is known of destinations, and word of every change of our addresses.
+ */
+import { isLoopback, type TransportAddress } from '../../core/address.ts';
+import type { Instant } from '../../core/time.ts';
+import { monotonicNow } from '../../host/clock.ts';
+import { osRandom } from '../../host/random.ts';
+import type { Association } from '../association.ts';
+import type { DatagramFlow } from '../datagram/datagram-flow.ts';
+import type { FlowCounters, FlowEnd, FlowEvent } from '../datagram/flow-event.ts';
+import { FlowTable } from '../datagram/flow-table.ts';
+import type { FlowTiming } from '../datagram/flow-timing.ts';
+import { InitiatorHandshake } from '../initiator-handshake.ts';
+import { MAX_PORT_CANDIDATES } from '../limits.ts';
+import { type PortPair, PortPairTable } from '../port-pairs.ts';
+import { Responder, type ResponderCounters } from '../responder.ts';
+import { decodeDatagram } from '../wire/datagram.ts';
+import { TRANSPORT } from '../wire/init.ts';
+import type { Whereabouts } from '../wire/update.ts';
+import { CONTACT_WAITS_MS } from './datagram-contact.ts';
+import { MobileDatagramService } from './datagram-service.ts';
+import type { FlowDriver } from './flow-driver.ts';
+import type { DatagramService, DatagramServiceOptions } from './mobile-datagrams.ts';
+import type { SessionLifeEvent } from './mobile-stream.ts';
+import type { RendezvousDirectory } from './rendezvous-directory.ts';
+import type { SessionTerms } from './session-terms.ts';
+import { SharedAlarm } from './shared-alarm.ts';
+import { VerdictCache } from './verdict-cache.ts';
+
+export interface DatagramHubHost {
+  readonly rendezvous: RendezvousDirectory | undefined;
+  /** As a peer of a socket bound to `address` may know them. */
+  ownAddresses(address: string): readonly string[];
+  /** {@link DatagramHub.addressesChanged} is called from now on. */
+  watchAddresses(): void;
+  /** Rises with each change of them. */
+  stateSequence(): number;
+  life(event: SessionLifeEvent): void;
+}
+
+/** Flows whose peer is gone without a word, and about which nobody asks, are not kept for ever. */
+const IDLE_MS = 60 * 60_000;
+/** Flows that announce a move in one turn of the event loop: some milliseconds of work. */
+const ANNOUNCED_PER_TURN = 128;
+/** Peers sought at a time, with sockets of their own: the others wait for the next time that they are found missing. */
+const MAX_RECOVERIES = 256;
+const ASSOCIATION_ID_AT = 1;
+const ASSOCIATION_ID_END = 9;
+const ORDERLY: ReadonlySet<string> = new Set<FlowEnd>(['local', 'peer', 'idle']);
+
+interface Placed {
+  readonly driver: FlowDriver;
+  readonly service: MobileDatagramService;
+}
+
+export class DatagramHub {
+  readonly #terms: SessionTerms;
+  readonly #host: DatagramHubHost;
+  readonly #timing: FlowTiming;
+  readonly #table: FlowTable;
+  readonly #portPairs: PortPairTable = new PortPairTable();
+  readonly #responder: Responder;
+  readonly #services = new Set<DatagramService>();
+  readonly #drivers = new Map<DatagramFlow, Placed>();
+  readonly #recovering = new Set<FlowDriver>();
+  readonly alarm: SharedAlarm = new SharedAlarm();
+  readonly verdicts: VerdictCache;
+  /** Flows that have yet to announce the last change of our addresses. */
+  #announcing: Iterator<Placed> | undefined;
+  #announceScheduled = false;
+  /** Peers hear that a process has exited: else they would wait for it to come back. */
+  readonly #onExit = (): void => this.close();
+
+  constructor(terms: SessionTerms, host: DatagramHubHost) {
+    this.#terms = terms;
+    this.#host = host;
+    const { groups, suites, limits } = terms;
+    this.#timing = { keepAliveMs: undefined, idleTimeoutMs: IDLE_MS, sessionTimeoutMs: limits.sessionTimeoutMs };
+    this.#table = new FlowTable({ random: osRandom, maxFlows: limits.sessions });
+    this.verdicts = new VerdictCache(limits.verdicts);
+    this.#responder = new Responder({
+      random: osRandom,
+      now: monotonicNow(),
+      groups,
+      suites,
+      portPairs: this.#portPairs,
+      limits,
+    });
+    process.on('exit', this.#onExit);
+  }
+
+  get counters(): FlowCounters & { readonly responder: ResponderCounters } {
+    return { ...this.#table.counters, responder: this.#responder.counters };
+  }
+
+  get rendezvous(): RendezvousDirectory | undefined {
+    return this.#host.rendezvous;
+  }
+
+  openDatagrams(options: DatagramServiceOptions): DatagramService {
+    const service = new MobileDatagramService(this, options);
+    this.#services.add(service);
+    return service;
+  }
+
+  closed(service: DatagramService): void {
+    this.#services.delete(service);
+  }
+
+  close(): void {
+    process.off('exit', this.#onExit);
+    for (const service of [...this.#services]) service.close();
+    this.alarm.close();
+  }
+
+  // ---- flows ---------------------------------------------------------------------------------------------------------
+
+  find(bytes: Uint8Array): FlowDriver | undefined {
+    const flow = this.#table.find(bytes);
+    return flow && this.#drivers.get(flow)?.driver;
+  }
+
+  open(association: Association, portPair: PortPair, remote: TransportAddress): DatagramFlow | undefined {
+    return this.#table.open(monotonicNow(), association, portPair, remote, this.#timing);
+  }
+
+  /** A flow for an OPEN of that association: genuine, and no replay. */
+  accept(
+    association: Association,
+    bytes: Uint8Array,
+    from: TransportAddress,
+  ): { readonly flow: DatagramFlow; readonly portPair: PortPair } | undefined {
+    const flow = this.#table.accept(monotonicNow(), association, bytes, from, this.#timing);
+    if (flow === undefined) return undefined;
+    this.#responder.confirm(association);
+    const { initiatorPort, responderPort } = decodeDatagram(bytes);
+    return { flow, portPair: { initiator: initiatorPort, responder: responderPort } };
+  }
+
+  /** Of an OPEN. */
+  associationOf(bytes: Uint8Array): Association | undefined {
+    return this.#responder.association(bytes.subarray(ASSOCIATION_ID_AT, ASSOCIATION_ID_END));
+  }
+
+  add(flow: DatagramFlow, driver: FlowDriver, service: MobileDatagramService): void {
+    this.#drivers.set(flow, { driver, service });
+    this.alarm.expect(driver, flow.pollTimeout());
+  }
+
+  forget(flow: DatagramFlow): void {
+    this.#table.delete(flow);
+    this.#drivers.delete(flow);
+  }
+
+  mayRecover(): boolean {
+    if (this.#recovering.size < MAX_RECOVERIES) return true;
+    for (const driver of this.#recovering) {
+      if (driver.isLost) continue;
+      driver.endRecovery();
+      this.#recovering.delete(driver);
+    }
+    return this.#recovering.size < MAX_RECOVERIES;
+  }
+
+  recovering(driver: FlowDriver): void {
+    this.#recovering.add(driver);
+  }
+
+  // ---- contacts ------------------------------------------------------------------------------------------------------
+
+  handshake(now: Instant, remote: TransportAddress, local: TransportAddress): InitiatorHandshake {
+    const { groups, suites } = this.#terms;
+    const candidates = this.#portPairs.candidates(now, osRandom, remote.port, MAX_PORT_CANDIDATES - 1);
+    return new InitiatorHandshake({
+      random: osRandom,
+      now,
+      transport: TRANSPORT.udp,
+      responderPort: remote.port,
+      groups,
+      suites,
+      portCandidates: [local.port, ...candidates.filter((port) => port !== local.port)],
+      isPortFree: () => true,
+      retransmitMs: CONTACT_WAITS_MS,
+    });
+  }
+
+  answerInit(
+    bytes: Uint8Array,
+    from: TransportAddress,
+    local: TransportAddress,
+    allowed: boolean,
+  ): Uint8Array | undefined {
+    const now = monotonicNow();
+    this.#responder.handleTimeout(now);
+    const full = this.#table.size >= this.#terms.limits.sessions;
+    const refusal = allowed ? (full ? 'limit' : undefined) : 'policy';
+    return this.#responder.handleInit(now, bytes, from, {
+      sessionPort: local.port,
+      addresses: isLoopback(from.ip) ? [] : this.#host.ownAddresses(local.ip),
+      ...(refusal === undefined ? {} : { refusal }),
+    });
+  }
+
+  // ---- our own addresses ---------------------------------------------------------------------------------------------
+
+  whereabouts(local: TransportAddress): Whereabouts {
+    const addresses = this.#host.ownAddresses(local.ip);
+    return { stateSequence: this.#host.stateSequence(), sessionPort: local.port, addresses };
+  }
+
+  /** All flows say so, in turns; one more change begins with the first again. Those to loopback can't be concerned. */
+  addressesChanged(): void {
+    this.#announcing = this.#drivers.values();
+    if (this.#announceScheduled) return;
+    this.#announceScheduled = true;
+    setImmediate(() => this.#announce());
+  }
+
+  #announce(): void {
+    this.#announceScheduled = false;
+    const now = monotonicNow();
+    for (let told = 0; told < ANNOUNCED_PER_TURN; told++) {
+      const next = this.#announcing?.next();
+      if (next === undefined || next.done === true) {
+        this.#announcing = undefined;
+        return;
+      }
+      const { driver, service } = next.value;
+      if (driver.open && !isLoopback(driver.flow.remote.ip)) service.announce(driver, now);
+    }
+    this.#announceScheduled = true;
+    setImmediate(() => this.#announce());
+  }
+
+  // ---- for those who look --------------------------------------------------------------------------------------------
+
+  opened(driver: FlowDriver, local: TransportAddress): void {
+    this.#host.rendezvous?.prepare();
+    this.#host.watchAddresses();
+    this.#life('open', driver, local);
+  }
+
+  located(driver: FlowDriver, event: FlowEvent, local: TransportAddress): void {
+    switch (event.type) {
+      case 'peer-moved':
+      case 'move-undone':
+      case 'moved':
+        this.#life('move', driver, local);
+        break;
+      case 'lost':
+        this.#life('suspend', driver, local);
+        break;
+      case 'found':
+        this.#life('resume', driver, local, { gapMs: event.gapMs });
+        break;
+      default: // the rest is said elsewhere
+    }
+  }
+
+  ended(driver: FlowDriver, local: TransportAddress, reason: FlowEnd | 'refused' | 'replaced'): void {
+    this.#life('close', driver, local, ORDERLY.has(reason) ? {} : { error: reason });
+  }
+
+  #life(
+    name: SessionLifeEvent['name'],
+    { id, name: remote, flow: { role } }: FlowDriver,
+    local: TransportAddress,
+    more: Pick<SessionLifeEvent, 'gapMs' | 'error'> = {},
+  ): void {
+    this.#host.life({ name, session: id, role, local, remote, ...more });
+  }
+}
