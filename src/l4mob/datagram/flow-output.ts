@@ -47,10 +47,11 @@ export class FlowOutput {
   }
 
   pollTransmit(): DatagramTransmit | undefined {
-    return this.#packets.shift();
+    // Asked after every datagram: a length is cheaper than a shift of nothing.
+    return this.#packets.length === 0 ? undefined : this.#packets.shift();
   }
 
   pollEvent(): FlowEvent | undefined {
-    return this.#events.shift();
+    return this.#events.length === 0 ? undefined : this.#events.shift();
   }
 }
