@@ -51,6 +51,11 @@ export function canonicalAddress(ip: string): string | undefined {
   return zone < 0 ? addressText(bytes) : addressText(bytes) + ip.slice(zone);
 }
 
+/** Canonical text of an address as the kernel prints it: only an IPv6 one can be anything else. */
+export function kernelAddress(ip: string): string {
+  return familyOf(ip) === 4 ? ip : (canonicalAddress(ip) ?? ip);
+}
+
 /** 127.0.0.0/8 and ::1. */
 export function isLoopback(ip: string): boolean {
   return ip === '::1' || ip.startsWith('127.');

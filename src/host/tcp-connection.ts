@@ -5,7 +5,7 @@
  *
  * The handle's interface is the one that node's own `net` uses; it is the same in node 20, 22, 24 and 26.
  */
-import { canonicalAddress, familyOf, type TransportAddress } from '../core/address.ts';
+import { familyOf, kernelAddress, type TransportAddress } from '../core/address.ts';
 import { nodeBinding } from './node-binding.ts';
 import { type SystemError, systemError } from './system-error.ts';
 
@@ -247,7 +247,7 @@ function onRead(this: TcpHandle): void {
 function addressOf(ask: (out: AddressOut) => number): TransportAddress {
   const out: AddressOut = {};
   ask(out);
-  return { ip: canonicalAddress(out.address ?? '') ?? out.address ?? '', port: out.port ?? 0 };
+  return { ip: kernelAddress(out.address ?? ''), port: out.port ?? 0 };
 }
 
 export interface ConnectOptions {

@@ -34,11 +34,28 @@ export function dialTcp(options: DialOptions): Dial {
   return dial;
 }
 
+interface Step {
+  readonly atMs: number;
+  /** Of the candidate. */
+  readonly index: number;
+}
+
+function planOf(candidates: number, timeoutMs: number): Step[] {
+  const plan: Step[] = [];
+  for (const roundMs of ROUND_MS) {
+    for (let index = 0; index < candidates; index++) {
+      const atMs = roundMs + index * STAGGER_MS;
+      if (atMs < timeoutMs) plan.push({ atMs, index });
+    }
+  }
+  return candidates === 1 ? plan : plan.sort((a, b) => a.atMs - b.atMs);
+}
+
 class TcpDial implements Dial {
   readonly #options: DialOptions;
   readonly #startedAt = monotonicNow();
   /** When which candidate is tried, in order of time. */
-  readonly #plan: readonly { readonly atMs: number; readonly index: number }[];
+  readonly #plan: readonly Step[];
   /** How each attempt under way is given up. */
   readonly #attempts = new Set<() => void>();
   readonly #refused = new Set<number>();
@@ -48,11 +65,7 @@ class TcpDial implements Dial {
 
   constructor(options: DialOptions) {
     this.#options = options;
-    this.#plan = ROUND_MS.flatMap((roundMs) =>
-      options.candidates.map((_, index) => ({ atMs: roundMs + index * STAGGER_MS, index })),
-    )
-      .filter(({ atMs }) => atMs < options.timeoutMs)
-      .sort((a, b) => a.atMs - b.atMs);
+    this.#plan = planOf(options.candidates.length, options.timeoutMs);
   }
 
   cancel(): void {

@@ -6,7 +6,7 @@
 import cluster from 'node:cluster';
 import dgram from 'node:dgram';
 import type { Family, TransportAddress } from '../core/address.ts';
-import { canonicalAddress, familyOf } from '../core/address.ts';
+import { familyOf, kernelAddress } from '../core/address.ts';
 import { nativeDgramBind, nativeDgramSend } from './native.ts';
 
 export interface UdpPortOptions {
@@ -42,7 +42,7 @@ export function openUdpPort(options: UdpPortOptions): UdpPort {
   let bound = 0;
   let open = true;
   socket.on('message', (bytes, from) => {
-    onDatagram(bytes, { ip: canonicalAddress(from.address) ?? from.address, port: from.port });
+    onDatagram(bytes, { ip: kernelAddress(from.address), port: from.port });
   });
   socket.on('error', (error) => {
     if (bound === 0 && open) close();

@@ -53,10 +53,14 @@ export function isBelowTls(handle: object | null): boolean {
   return handle !== null && Object.getOwnPropertyDescriptor(handle, 'reading')?.get !== undefined;
 }
 
+/** Node's symbol; the same for all sockets. */
+let bufferGenerator: symbol | undefined;
+
 /** Stops node from resetting the streams, and from asking the application for another `onread` buffer. */
 function keepStreamState(socket: net.Socket): () => void {
   Object.defineProperty(socket, '_undestroy', { value: () => {}, configurable: true, writable: true });
-  const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'kBufferGen');
+  bufferGenerator ??= Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'kBufferGen');
+  const symbol = bufferGenerator;
   const fields = socket as unknown as Record<symbol, unknown>;
   const generator = symbol && fields[symbol];
   if (symbol) fields[symbol] = null;

@@ -103,7 +103,7 @@ function chooseRace(
   const endpoint = layer.endpoint();
   const internals = layer.internals();
   if (endpoint === undefined || internals === undefined) return undefined;
-  const addresses = found.filter((address) => modeOf(address) !== 'off');
+  const addresses = found.length === 1 ? found : found.filter((address) => modeOf(address) !== 'off');
   const verdicts = addresses.map((address) => endpoint.verdict(address, port));
   const sessionPort = layer.policy.peer(target.host, port)?.sessionPort;
   const open = verdicts.includes('unknown');

@@ -39,7 +39,7 @@ export class FirstContacts {
   /** Joins the contact that is under way to the same destination, or begins it. */
   join(request: OpenRequest, participant: ContactParticipant): FirstContact {
     const { addresses, port, localAddress = '', sessionPort = '' } = request;
-    const key = [port, localAddress, sessionPort, ...addresses].join(' ');
+    const key = `${port} ${localAddress} ${sessionPort} ${addresses.join(' ')}`;
     const running = this.#underWay.get(key);
     if (running !== undefined) {
       running.join(participant);

@@ -91,8 +91,11 @@ export function readIds(reader: ByteReader, most: number, field: string): number
   const count = reader.u8(field);
   if (count === 0 || count > most) throw new WireError(`${field}: ${count} entries`);
   const ids: number[] = [];
-  for (let i = 0; i < count; i++) ids.push(reader.u16(field));
-  if (new Set(ids).size !== count) throw new WireError(`${field}: an entry twice`);
+  for (let i = 0; i < count; i++) {
+    const id = reader.u16(field);
+    if (ids.includes(id)) throw new WireError(`${field}: an entry twice`);
+    ids.push(id);
+  }
   return ids;
 }
 
