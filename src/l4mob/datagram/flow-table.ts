@@ -12,11 +12,12 @@ import type { Random } from '../../core/random.ts';
 import type { Instant } from '../../core/time.ts';
 import type { Association } from '../association.ts';
 import type { PortPair } from '../port-pairs.ts';
-import { type DatagramHeader, datagramId, decodeDatagram, type FlowId, isOpenDatagram } from '../wire/datagram.ts';
+import { type DatagramHeader, datagramId, decodeDatagram, isOpenDatagram } from '../wire/datagram.ts';
 import { ChallengeTokens } from './challenge-tokens.ts';
 import { DatagramFlow } from './datagram-flow.ts';
 import type { FlowCounters } from './flow-event.ts';
 import type { FlowIdentity } from './flow-identity.ts';
+import { FlowIndex } from './flow-index.ts';
 import type { FlowTiming } from './flow-timing.ts';
 
 /** Flows of a process: 65 536 of about 2 KB. */
@@ -30,7 +31,7 @@ export interface FlowTableInit {
 export class FlowTable {
   readonly #tokens: ChallengeTokens;
   readonly #maxFlows: number;
-  readonly #flows = new Map<number, DatagramFlow>();
+  readonly #flows: FlowIndex<DatagramFlow>;
   /** Responder's flows by the OPEN that made them: that one carries no flow id, and may come late. */
   readonly #opened = new Map<string, DatagramFlow>();
   readonly #openNames = new Map<DatagramFlow, string>();
@@ -38,6 +39,7 @@ export class FlowTable {
 
   constructor({ random, maxFlows = DEFAULT_MAX_FLOWS }: FlowTableInit) {
     this.#tokens = new ChallengeTokens(random);
+    this.#flows = new FlowIndex(random);
     this.#maxFlows = maxFlows;
   }
 
@@ -52,9 +54,8 @@ export class FlowTable {
   /** The flow that a packet names which `mayBeFlowDatagram`. Whether it is genuine is the flow's to see. */
   find(bytes: Uint8Array): DatagramFlow | undefined {
     if (isOpenDatagram(bytes)) return this.#opened.get(openNameOf(bytes));
-    const id = datagramId(bytes);
-    const flow = this.#flows.get(keyOf(id));
-    return flow !== undefined && flow.id.high === id.high ? flow : undefined;
+    const { high, low } = datagramId(bytes);
+    return this.#flows.get(high, low);
   }
 
   /** Initiator: a new flow under the association; its OPEN is due. Undefined where the table is full. */
@@ -67,7 +68,8 @@ export class FlowTable {
   ): DatagramFlow | undefined {
     if (this.#flows.size >= this.#maxFlows) return undefined;
     const flow = this.#make(now, association.newFlow(portPair), remote, timing);
-    return this.#add(flow) ? flow : undefined;
+    // Ids are chance: that two flows have the same one does not happen, and must not hurt if it does.
+    return this.#flows.add(flow.id, flow) ? flow : undefined;
   }
 
   /**
@@ -94,7 +96,7 @@ export class FlowTable {
       this.counters.replayed += 1;
       return undefined;
     }
-    if (!this.#add(flow)) return undefined;
+    if (!this.#flows.add(flow.id, flow)) return undefined;
     const name = openNameOf(bytes);
     this.#opened.set(name, flow);
     this.#openNames.set(flow, name);
@@ -103,7 +105,8 @@ export class FlowTable {
 
   /** Forgets a flow: after `ended`. Its packets are nobody's then. */
   delete(flow: DatagramFlow): void {
-    if (this.#flows.get(keyOf(flow.id)) === flow) this.#flows.delete(keyOf(flow.id));
+    if (this.#flows.get(flow.id.high, flow.id.low) !== flow) return;
+    this.#flows.delete(flow.id);
     const name = this.#openNames.get(flow);
     if (name === undefined) return;
     this.#openNames.delete(flow);
@@ -112,14 +115,6 @@ export class FlowTable {
 
   #make(now: Instant, identity: FlowIdentity, remote: TransportAddress, timing: FlowTiming | undefined): DatagramFlow {
     return new DatagramFlow({ identity, remote, tokens: this.#tokens, counters: this.counters, now, timing });
-  }
-
-  /** Ids are chance: two flows with the same one don't happen, and must not hurt if they do. */
-  #add(flow: DatagramFlow): boolean {
-    const key = keyOf(flow.id);
-    if (this.#flows.has(key)) return false;
-    this.#flows.set(key, flow);
-    return true;
   }
 
   #decodeOpen(bytes: Uint8Array): DatagramHeader | undefined {
@@ -131,11 +126,6 @@ export class FlowTable {
       return undefined;
     }
   }
-}
-
-/** 53 of the 64 bits: an exact number, and as good a key. */
-function keyOf({ high, low }: FlowId): number {
-  return (high & 0x1fffff) * 2 ** 32 + low;
 }
 
 /** Association id and open number of an OPEN. */
