@@ -1,9 +1,13 @@
 /**
  * Keeps mobile handles out of `child.send(message, socket)`: node hands whatever handle the socket has to a native call
  * that expects a kernel socket, and the process would crash. A session belongs to its process, so the socket can't go;
- * the sender is told by node's own error for a handle that can't be sent.
+ * the sender is told by node's own error for a handle that can't be sent. A UDP socket can go: from then on two processes
+ * receive on it, so its flows end first and it is plain in both.
  */
+import dgram from 'node:dgram';
 import diagnosticsChannel from 'node:diagnostics_channel';
+import { udpHandleOf } from './dgram/dgram-internals.ts';
+import { mobileDgramOf } from './dgram/mobile-dgram.ts';
 import { isMobileHandle } from './mobile-handle.ts';
 
 type Send = (this: unknown, message: unknown, handle: unknown, options: unknown, callback: unknown) => boolean;
@@ -44,6 +48,10 @@ function guard(sender: Sender): void {
   const native = sender._send;
   if (native === undefined) return;
   sender._send = function (message, handle, options, callback) {
+    const isUdpSocket = handle instanceof dgram.Socket;
+    mobileDgramOf(isUdpSocket ? udpHandleOf(handle) : handle)?.makePlain();
+    // To look for `_handle` in one of those makes node warn.
+    if (isUdpSocket) return native.call(this, message, handle, options, callback);
     const inner = (handle as { _handle?: unknown } | null | undefined)?._handle;
     if (!isMobileHandle(inner)) return native.call(this, message, handle, options, callback);
     throw Object.assign(new TypeError('This handle type cannot be sent: the session belongs to this process'), {

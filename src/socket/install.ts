@@ -8,6 +8,7 @@ import net from 'node:net';
 import { nativeConnect, nativeDgramBind, nativeListen } from '../host/native.ts';
 import type { EndpointCounters, SessionInfo } from '../l4mob/io/mobile-stream.ts';
 import { guardChannels } from './child-guard.ts';
+import { type Bind, mobileBind } from './dgram/bind-hook.ts';
 import { Layer, type LayerOptions } from './layer.ts';
 import { type Connect, mobileConnect } from './outgoing.ts';
 import { type Listen, type Listen2, mobileListen, mobileListen2 } from './server-hook.ts';
@@ -65,6 +66,7 @@ export function install(options: LayerOptions): Installation {
       Reflect.deleteProperty(globals, INSTALLED);
       layer.enabled = false;
       for (const restore of undo) restore();
+      for (const socket of [...layer.mobileDatagrams]) socket.makePlain();
       layer.madeEndpoint?.close();
     },
   };
@@ -74,9 +76,11 @@ export function install(options: LayerOptions): Installation {
 
 function hook(layer: Layer): (() => void)[] {
   const servers = net.Server.prototype as unknown as { _listen2: Listen2 };
+  const { bindSync } = dgram.Socket.prototype as { bindSync?: Bind<unknown> };
   const undo = [
     replace(net.Socket.prototype, 'connect', mobileConnect(layer, nativeConnect as Connect)),
-    replace(dgram.Socket.prototype, 'bind', yieldingBind(layer)),
+    replace(dgram.Socket.prototype, 'bind', mobileBind(layer, nativeDgramBind as Bind<dgram.Socket>)),
+    ...(bindSync === undefined ? [] : [replace(dgram.Socket.prototype, 'bindSync', mobileBind(layer, bindSync))]),
     guardChannels(),
   ];
   if (typeof servers._listen2 === 'function') {
@@ -84,16 +88,6 @@ function hook(layer: Layer): (() => void)[] {
     undo.push(replace(servers, '_listen2', mobileListen2(layer, servers._listen2)));
   }
   return undo;
-}
-
-/** An application that binds UDP on a port where only our companion sits comes first. */
-function yieldingBind(layer: Layer): (this: dgram.Socket, ...args: unknown[]) => dgram.Socket {
-  return function bind(this: dgram.Socket, ...args: unknown[]): dgram.Socket {
-    const [first] = args;
-    const port = typeof first === 'object' && first !== null ? (first as { port?: unknown }).port : first;
-    if (typeof port === 'number' && port > 0) layer.madeEndpoint?.yieldUdpPort(port);
-    return nativeDgramBind.apply(this, args);
-  };
 }
 
 /** Keeps the look of the original (name, length), and restores it unless somebody has wrapped over us since. */

@@ -2,20 +2,26 @@
  * What the parts of the socket layer share: the policy, and the endpoint and node's internals, each made when first
  * needed, because most processes never need them.
  */
+import type dgram from 'node:dgram';
+import type { DatagramEndpoint } from '../l4mob/io/mobile-datagrams.ts';
 import type { MobilityEndpoint } from '../l4mob/io/mobile-stream.ts';
+import { type DgramState, dgramState } from './dgram/dgram-internals.ts';
 import { debug } from './diagnostics.ts';
 import { type SocketInternals, socketInternals } from './node-internals.ts';
 import type { Policy } from './policy/policy.ts';
 
 export type { Mobility } from './policy/policy.ts';
 
+/** What an endpoint does for the socket layer. */
+export type SocketEndpoint = MobilityEndpoint & DatagramEndpoint;
+
 /** How long a session is tried before a plain connect starts beside it; design.md, first contact. */
 export const HEAD_START_MS = 30;
 
 export interface LayerOptions {
   readonly policy: Policy;
-  /** Called once, at the first connect or listen that needs it. */
-  readonly endpoint: () => MobilityEndpoint;
+  /** Called once, at the first connect, listen or bind that needs it. */
+  readonly endpoint: () => SocketEndpoint;
   readonly headStartMs?: number | undefined;
 }
 
@@ -24,8 +30,10 @@ export class Layer {
   readonly headStartMs: number;
   /** False after the installation was taken back: everything passes through. */
   enabled = true;
-  readonly #makeEndpoint: () => MobilityEndpoint;
-  #endpoint: MobilityEndpoint | undefined;
+  /** The UDP sockets that are mobile now. Their own number is the limit: each holds a descriptor. */
+  readonly mobileDatagrams: Set<{ makePlain(): void }> = new Set();
+  readonly #makeEndpoint: () => SocketEndpoint;
+  #endpoint: SocketEndpoint | undefined;
   #failed = false;
 
   constructor(options: LayerOptions) {
@@ -35,7 +43,7 @@ export class Layer {
   }
 
   /** Undefined where it can't be made: said once, and everything stays plain. */
-  endpoint(): MobilityEndpoint | undefined {
+  endpoint(): SocketEndpoint | undefined {
     if (this.#endpoint === undefined && !this.#failed) {
       try {
         this.#endpoint = this.#makeEndpoint();
@@ -47,12 +55,19 @@ export class Layer {
   }
 
   /** The endpoint if there is one by now. */
-  get madeEndpoint(): MobilityEndpoint | undefined {
+  get madeEndpoint(): SocketEndpoint | undefined {
     return this.#endpoint;
   }
 
   internals(): SocketInternals | undefined {
-    const found = socketInternals();
+    return this.#expected(socketInternals());
+  }
+
+  dgramState(socket: dgram.Socket): DgramState | undefined {
+    return this.#expected(dgramState(socket));
+  }
+
+  #expected<Found>(found: Found | string): Found | undefined {
     if (typeof found !== 'string') return found;
     this.#fail(`this version of node is not as expected: ${found}`);
     return undefined;

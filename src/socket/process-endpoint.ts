@@ -3,16 +3,16 @@
  * peers, session ports and address watch serve all of them.
  */
 import { Endpoint } from '../l4mob/io/endpoint.ts';
-import type { MobilityEndpoint } from '../l4mob/io/mobile-stream.ts';
 import { groupByName } from '../l4mob/key-agreement.ts';
 import { suiteByName } from '../l4mob/suite.ts';
 import { debug, sessionLifeReporter } from './diagnostics.ts';
+import type { SocketEndpoint } from './layer.ts';
 import type { Policy } from './policy/policy.ts';
 
 let made: Endpoint | undefined;
 
 /** `policy` counts for the first call only; it comes from this process's environment, so all calls bring the same. */
-export function processEndpoint(policy: Policy): MobilityEndpoint {
+export function processEndpoint(policy: Policy): SocketEndpoint {
   made ??= makeEndpoint(policy);
   return made;
 }

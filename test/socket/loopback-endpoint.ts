@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TransportAddress } from '../../src/core/address.ts';
 import { nativeConnect, nativeListen } from '../../src/host/native.ts';
+import type { DatagramEndpoint, DatagramService, DatagramServiceOptions } from '../../src/l4mob/io/mobile-datagrams.ts';
 import type {
   EndpointCounters,
   ListenHandle,
@@ -24,6 +25,7 @@ import type {
   Verdict,
 } from '../../src/l4mob/io/mobile-stream.ts';
 import { NOTHING_CAME } from '../../src/socket/install.ts';
+import { LoopbackDatagrams } from './dgram/loopback-datagrams.ts';
 
 export interface LoopbackEndpointOptions {
   /** Where listeners are announced; a directory that the processes of one test share. */
@@ -48,7 +50,8 @@ interface Greeting {
 
 let sessions = 0;
 
-export class LoopbackEndpoint implements MobilityEndpoint {
+export class LoopbackEndpoint implements MobilityEndpoint, DatagramEndpoint {
+  readonly datagrams: LoopbackDatagrams = new LoopbackDatagrams();
   readonly streams: Set<LoopbackStream> = new Set();
   readonly requests: OpenRequest[] = [];
   readonly plain: Set<string> = new Set();
@@ -134,6 +137,10 @@ export class LoopbackEndpoint implements MobilityEndpoint {
 
   yieldUdpPort(port: number): void {
     this.yielded.push(port);
+  }
+
+  openDatagrams(options: DatagramServiceOptions): DatagramService {
+    return this.datagrams.openDatagrams(options);
   }
 
   counters(): EndpointCounters {

@@ -17,7 +17,8 @@ export interface DatagramPort {
   readonly local: TransportAddress;
   /**
    * Puts one datagram on the wire as it is. What the kernel says of single datagrams is the network's business. A
-   * connected socket reaches nobody but its peer before {@link openToAll}.
+   * connected socket reaches nobody but its peer before {@link openToAll}. The memory is not to be used again, for the
+   * kernel may take it later; the same holds for what `send` returns.
    */
   transmit(bytes: Uint8Array, to: TransportAddress): void;
   /**
@@ -50,8 +51,8 @@ export interface DatagramService {
   handleUnreachable(): boolean;
   /**
    * A datagram of the application to the peer of that name, in the pieces that it gave. Returns the datagram to
-   * transmit instead, and where to; `undefined` where it goes as it is, `'dropped'` where it may not go at all, `'too-long'` where
-   * no datagram has room for it and what a flow adds (EMSGSIZE).
+   * transmit instead, and where to; `undefined` where it goes as it is, `'dropped'` where it may not go at all,
+   * `'too-long'` where no datagram has room for it and what a flow adds (EMSGSIZE).
    */
   send(pieces: readonly Uint8Array[], to: TransportAddress): OutgoingDatagram | undefined | 'dropped' | 'too-long';
   /** Connected sockets: this is the peer, and `host` the name that the application asked for. */

@@ -63,6 +63,9 @@ export class Policy {
   readonly peers: readonly ConfiguredPeer[];
 
   readonly #rules: RuleTable;
+  /** Every mode that can come out for a peer, and for a listener. */
+  readonly #peerModes: ReadonlySet<Mobility>;
+  readonly #listenerModes: ReadonlySet<Mobility>;
   readonly #listeners: readonly CompiledListener[];
   readonly #otherListeners: CompiledListener;
   readonly #peers: ReadonlyMap<string, ConfiguredPeer>;
@@ -79,10 +82,13 @@ export class Policy {
     this.rendezvous = settings.rendezvous;
     this.limits = settings.limits ?? {};
     this.peers = (enabled && settings.peers) || [];
-    this.#rules = new RuleTable((enabled && settings.rules) || []);
+    const rules = (enabled && settings.rules) || [];
+    this.#rules = new RuleTable(rules);
+    this.#peerModes = new Set([this.mobility, ...rules.map((rule) => rule.mobility)]);
     this.#listeners = ((enabled && settings.listeners) || []).map(({ address, port, mobility, from }) =>
       compileListener(address, port ?? ANY_PORT, mobility ?? this.mobility, from),
     );
+    this.#listenerModes = new Set([this.mobility, ...this.#listeners.map((listener) => listener.mobility)]);
     this.#otherListeners = compileListener(undefined, ANY_PORT, this.mobility, undefined);
     this.#peers = new Map(this.peers.map((peer) => [`${peer.host} ${peer.port}`, peer]));
   }
@@ -101,6 +107,38 @@ export class Policy {
     const found = this.#rules.size === 0 ? undefined : this.#rules.findByName(host, port);
     const mobility = found ?? this.mobility;
     return mobility === 'auto' || mobility === NEEDS_ADDRESS ? undefined : mobility;
+  }
+
+  /**
+   * What holds for datagrams to a peer. As for a connection, except that a socket which is not connected to it opens
+   * flows only where that was asked for: `auto` without a rule is `off`.
+   */
+  datagrams(question: OutgoingQuestion, connected: boolean): Mobility {
+    const { host, address, port } = question;
+    const found = this.#rules.size === 0 ? undefined : this.#rules.find(host, address, port);
+    if (found === undefined && !connected && this.mobility === 'auto') return 'off';
+    return settle(found ?? this.mobility, address);
+  }
+
+  /** Whether nothing but flows may be between such a UDP socket and that peer: a rule for the peer decides first. */
+  requiresFlows({ host, address, port }: OutgoingQuestion, socket: ListenerPolicy): boolean {
+    if (!this.mayRequireFlows) return false;
+    const found = this.#rules.size === 0 ? undefined : this.#rules.find(host, address, port);
+    return found === undefined ? this.mobility === 'require' || socket.mobility === 'require' : found === 'require';
+  }
+
+  get mayRequireFlows(): boolean {
+    return this.#peerModes.has('require') || this.#listenerModes.has('require');
+  }
+
+  /** Whether a UDP socket bound to that address can come to open flows; `undefined` stands for any address. */
+  mayOpenFlows(address: string | undefined): boolean {
+    return hasMobile(this.#peerModes, address);
+  }
+
+  /** As {@link mayOpenFlows}, before its port is known: whether it can come to have flows at all. */
+  mayHaveFlows(address: string | undefined): boolean {
+    return hasMobile(this.#peerModes, address) || hasMobile(this.#listenerModes, address);
   }
 
   /** What holds for a listener, by the address and port that `server.address()` tells. */
@@ -142,6 +180,11 @@ function compileListener(
   from: readonly Prefix[] | undefined,
 ): CompiledListener {
   return { address, port, mobility, from, onLoopback: { mobility: mobility === 'auto' ? 'off' : mobility, from } };
+}
+
+function hasMobile(modes: ReadonlySet<Mobility>, address: string | undefined): boolean {
+  if (modes.has('prefer') || modes.has('require')) return true;
+  return modes.has('auto') && (address === undefined || !isLoopbackAddress(address));
 }
 
 function settle(mobility: Mobility, address: string): Mobility {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { loadPolicy } from '../../../src/socket/policy/load-policy.ts';
-import type { Mobility, OutgoingQuestion, Policy } from '../../../src/socket/policy/policy.ts';
+import type { ListenerPolicy, Mobility, OutgoingQuestion, Policy } from '../../../src/socket/policy/policy.ts';
 
 function policyOf(file: object): Policy {
   return loadPolicy({ MOBISOCK_POLICY: 'p.json' }, () => Buffer.from(JSON.stringify(file)));
@@ -165,5 +165,60 @@ describe('configured peers', () => {
   it('are found by their own port only', () => {
     expect(policy.peer('db.example.org', 5431)).toBeUndefined();
     expect(policyOf({}).peer('db.example.org', 5432)).toBeUndefined();
+  });
+});
+
+describe('datagrams', () => {
+  const peer = { address: '192.0.2.1', port: 80 };
+  const loopback = { address: '127.0.0.1', port: 80 };
+
+  it('without a rule auto opens flows from connected sockets only', () => {
+    const answers = (['off', 'auto', 'prefer', 'require'] as const).map((mobility) => {
+      const policy = policyOf({ mobility });
+      return [policy.datagrams(peer, true), policy.datagrams(peer, false), policy.datagrams(loopback, true)];
+    });
+    expect(answers).toEqual([
+      ['off', 'off', 'off'],
+      ['auto', 'off', 'off'],
+      ['prefer', 'prefer', 'prefer'],
+      ['require', 'require', 'require'],
+    ]);
+  });
+
+  it('a rule holds for all sockets', () => {
+    const policy = policyOf({ mobility: 'off', rules: [{ port: 80, mobility: 'auto' }] });
+    expect([policy.datagrams(peer, true), policy.datagrams(peer, false)]).toEqual(['auto', 'auto']);
+    expect(policy.datagrams(loopback, false)).toBe('off');
+  });
+
+  it('flows are required by the rule for the peer, else by the socket’s mode, else by the mode of all', () => {
+    const policy = policyOf({
+      mobility: 'auto',
+      rules: [
+        { to: '192.0.2.1', mobility: 'auto' },
+        { to: '192.0.2.2', mobility: 'require' },
+      ],
+      listeners: [{ port: 443, mobility: 'require' }],
+    });
+    const [strict, lax] = [443, 80].map((port) => policy.listener({ address: '0.0.0.0', port }));
+    const required = (ip: string, socket = lax): boolean =>
+      policy.requiresFlows({ address: ip, port: 5 }, socket as ListenerPolicy);
+    expect(['192.0.2.1', '192.0.2.2', '192.0.2.3'].map((ip) => required(ip, strict))).toEqual([false, true, true]);
+    expect(['192.0.2.1', '192.0.2.2', '192.0.2.3'].map((ip) => required(ip))).toEqual([false, true, false]);
+    const all = policyOf({ mobility: 'require' });
+    expect(all.requiresFlows(peer, all.listener({ address: '0.0.0.0', port: 80 }))).toBe(true);
+    expect([policy.mayRequireFlows, policyOf({}).mayRequireFlows]).toEqual([true, false]);
+  });
+
+  it('sockets are looked at only where a flow is possible', () => {
+    const possible = (file: object): boolean[] =>
+      ['192.0.2.1', '127.0.0.1', undefined].map((address) => policyOf(file).mayHaveFlows(address));
+    expect(possible({})).toEqual([true, false, true]);
+    expect(possible({ mobility: 'off' })).toEqual([false, false, false]);
+    expect(possible({ mobility: 'prefer' })).toEqual([true, true, true]);
+    expect(possible({ mobility: 'off', rules: [{ port: 1, mobility: 'auto' }] })).toEqual([true, false, true]);
+    expect(possible({ mobility: 'off', listeners: [{ port: 1, mobility: 'require' }] })).toEqual([true, true, true]);
+    const listening = policyOf({ mobility: 'off', listeners: [{ port: 1, mobility: 'prefer' }] });
+    expect(listening.mayOpenFlows('192.0.2.1')).toBe(false);
   });
 });

@@ -1,0 +1,128 @@
+/**
+ * The few parts of node's `dgram` internals that mobile datagrams rest on, found at run time and checked before use: the
+ * state of a socket, behind its `state symbol`, and the UDP handle in it. Node's own JavaScript does everything that an
+ * application can see; the handle only moves datagrams. So mobility lives at the handle, as it does for streams.
+ *
+ * The same in node 20, 22, 24 and 26.
+ */
+import type dgram from 'node:dgram';
+import { constants } from 'node:os';
+import { nodeBinding } from '../../host/node-binding.ts';
+import type { AddressOut } from '../node-internals.ts';
+
+/** SendWrap. */
+export interface SendRequest {
+  oncomplete?: (this: SendRequest, status: number, sent: number) => void;
+  /** Keeps the memory until it is sent. */
+  list?: readonly ArrayBufferView[];
+}
+
+/** `rinfo` before node adds the size. */
+export interface RemoteInfo {
+  address: string;
+  family: 'IPv4' | 'IPv6';
+  port: number;
+}
+
+export type OnMessage = (
+  this: UdpHandle,
+  status: number,
+  handle: UdpHandle,
+  buffer?: Buffer,
+  rinfo?: RemoteInfo,
+) => void;
+
+export type Lookup = (
+  address: string | undefined,
+  callback: (error: Error | null, ip: string, ...rest: unknown[]) => void,
+) => unknown;
+
+/** UDPWrap, as far as it is used here. A udp6 socket has its `bind6`, `connect6`, `send6` under the short names. */
+export interface UdpHandle {
+  onmessage: OnMessage;
+  lookup: Lookup;
+  recvStart(): number;
+  bind(ip: string, port: number, flags: number): number;
+  connect(ip: string, port: number): number;
+  disconnect(): number;
+  getsockname(out: AddressOut): number;
+  getpeername(out: AddressOut): number;
+  setBroadcast(on: number): number;
+  close(callback?: () => void): void;
+  /**
+   * Negative: an error; 0: `request` will tell; above: sent, one more than the bytes. Two shapes: with port, address and
+   * whether there is a callback; on a connected socket, only with the last.
+   */
+  send(
+    request: SendRequest,
+    list: readonly ArrayBufferView[],
+    count: number,
+    portOrHasCallback: number | boolean,
+    ip?: string,
+    hasCallback?: boolean,
+  ): number;
+}
+
+/** What a `dgram.Socket` keeps behind its state symbol. */
+export interface DgramState {
+  handle: UdpHandle | null;
+  reuseAddr?: boolean;
+  /** Node 22 and later. */
+  reusePort?: boolean;
+  ipv6Only?: boolean;
+}
+
+interface UdpBinding {
+  readonly SendWrap: new () => SendRequest;
+  readonly constants?: { readonly UV_UDP_IPV6ONLY?: number; readonly UV_UDP_REUSEPORT?: number };
+}
+
+const HANDLE_METHODS = [
+  'recvStart',
+  'lookup',
+  'bind',
+  'connect',
+  'disconnect',
+  'getsockname',
+  'getpeername',
+  'setBroadcast',
+  'close',
+  'send',
+] as const satisfies readonly (keyof UdpHandle)[];
+
+let stateSymbol: symbol | undefined;
+let binding: UdpBinding | undefined;
+
+/** The state of a socket, or in words what is missing. */
+export function dgramState(socket: dgram.Socket): DgramState | string {
+  stateSymbol ??= Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol');
+  if (stateSymbol === undefined) return 'UDP sockets have no state symbol';
+  const state = (socket as unknown as Record<symbol, DgramState | undefined>)[stateSymbol];
+  if (state === undefined) return 'a UDP socket has no state';
+  const { handle } = state;
+  const missing = handle && HANDLE_METHODS.find((name) => typeof handle[name] !== 'function');
+  return missing ? `UDP handles have no ${missing}` : state;
+}
+
+/** The handle of a socket, of any that has one. */
+export function udpHandleOf(socket: object): unknown {
+  if (stateSymbol === undefined) return undefined;
+  return (socket as Record<symbol, DgramState | undefined>)[stateSymbol]?.handle;
+}
+
+/** Throws where node's bindings are hidden. */
+export function newSendRequest(): SendRequest {
+  binding ??= nodeBinding<UdpBinding>('udp_wrap');
+  return new binding.SendWrap();
+}
+
+/** The flags that node binds such a socket with. */
+export function bindFlags({ reuseAddr, reusePort, ipv6Only }: DgramState): number {
+  binding ??= nodeBinding<UdpBinding>('udp_wrap');
+  const { UV_UDP_IPV6ONLY = 0, UV_UDP_REUSEPORT = 0 } = binding.constants ?? {};
+  return (
+    (reuseAddr === true ? constants.UV_UDP_REUSEADDR : 0) |
+    (reusePort === true ? UV_UDP_REUSEPORT : 0) |
+    (ipv6Only === true ? UV_UDP_IPV6ONLY : 0)
+  );
+}

@@ -1,0 +1,391 @@
+/**
+ * A mobile UDP socket: what stands between node's `dgram.Socket` and its handle. The kernel's socket, its port, and all
+ * that node does with it (events, errors, multicast, buffers, ref) stay; only datagrams on their way in and out, and the
+ * calls that change where they may come from, pass through here. Datagrams of flows are sealed and opened by a
+ * {@link DatagramService}; all others go on as they are.
+ *
+ * Begins where the socket has been bound and is about to receive; ends with the handle, or where the socket has to be
+ * plain again (mobisock is uninstalled, the socket is handed to another process).
+ */
+import { AsyncResource } from 'node:async_hooks';
+import { isIP } from 'node:net';
+import { constants } from 'node:os';
+import { familyOf, type TransportAddress } from '../../core/address.ts';
+import type { DatagramPort, DatagramService, DatagramServiceOptions } from '../../l4mob/io/mobile-datagrams.ts';
+import { shielded } from '../application-call.ts';
+import { debug } from '../diagnostics.ts';
+import type { AddressOut } from '../node-internals.ts';
+import {
+  bindFlags,
+  type DgramState,
+  type Lookup,
+  newSendRequest,
+  type OnMessage,
+  type RemoteInfo,
+  type SendRequest,
+  type UdpHandle,
+} from './dgram-internals.ts';
+import { HandleShadows } from './handle-shadows.ts';
+import { KernelNames } from './kernel-names.ts';
+import type { PeerPolicy } from './peer-policy.ts';
+
+const REFUSED = -constants.errno.ECONNREFUSED;
+const TOO_LARGE = -constants.errno.EMSGSIZE;
+
+type NativeCalls = Pick<
+  UdpHandle,
+  'bind' | 'connect' | 'disconnect' | 'getsockname' | 'getpeername' | 'setBroadcast' | 'close' | 'send' | 'lookup'
+>;
+
+/** The peer that the application connected to. */
+interface ConnectedPeer {
+  readonly name: TransportAddress;
+  /** As the kernel was given it. */
+  readonly ip: string;
+  /** What the kernel said of both ends before it was disconnected; undefined while it is connected. */
+  before: { readonly local: AddressOut; readonly remote: AddressOut } | undefined;
+}
+
+export interface MobileDgramOptions {
+  readonly state: DgramState;
+  readonly handle: UdpHandle;
+  readonly local: TransportAddress;
+  readonly policy: PeerPolicy;
+  /** The handle is closed, or the socket plain again. */
+  onGone(socket: MobileDgram): void;
+}
+
+const mobile = new WeakMap<object, MobileDgram>();
+
+/** The mobile socket on that handle. */
+export function mobileDgramOf(handle: unknown): MobileDgram | undefined {
+  return typeof handle === 'object' && handle !== null ? mobile.get(handle) : undefined;
+}
+
+export class MobileDgram implements DatagramPort {
+  readonly local: TransportAddress;
+  readonly #state: DgramState;
+  readonly #handle: UdpHandle;
+  readonly #policy: PeerPolicy;
+  readonly #onGone: (socket: MobileDgram) => void;
+  readonly #family: 'IPv4' | 'IPv6';
+  readonly #names: KernelNames;
+  readonly #native: NativeCalls;
+  readonly #onMessage: OnMessage;
+  readonly #shadows: HandleShadows;
+  /** Deliveries outside a native call run where the socket was bound. */
+  readonly #context = new AsyncResource('MOBISOCKDGRAM');
+  readonly #service: DatagramService;
+  #peer: ConnectedPeer | undefined;
+  #gone = false;
+  /** Within `handleDatagram`: what it gives to the application waits here, at most a few datagrams. */
+  #handling = false;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(options: MobileDgramOptions, open: (options: DatagramServiceOptions) => DatagramService) {
+    const { state, handle, local, policy, onGone } = options;
+    this.#state = state;
+    this.#handle = handle;
+    this.local = local;
+    this.#policy = policy;
+    this.#onGone = onGone;
+    this.#family = familyOf(local.ip) === 6 ? 'IPv6' : 'IPv4';
+    this.#names = new KernelNames(familyOf(local.ip), state.ipv6Only === true);
+    const { bind, connect, disconnect, getsockname, getpeername, setBroadcast, close, send, lookup } = handle;
+    this.#native = { bind, connect, disconnect, getsockname, getpeername, setBroadcast, close, send, lookup };
+    this.#onMessage = handle.onmessage;
+    this.#shadows = new HandleShadows(handle);
+    this.#service = open({
+      port: this,
+      initiates: (remote, connected) => policy.initiates(remote, connected),
+      requires: (remote) => policy.requires(remote),
+      accepts: (ip) => policy.accepts(ip),
+    });
+    this.#castAll();
+    mobile.set(handle, this);
+  }
+
+  #castAll(): void {
+    const shadows = this.#shadows;
+    shadows.cast('onmessage', (status, _handle, buffer, rinfo) => this.#receive(status, buffer, rinfo));
+    shadows.cast('send', (request, list, count, first, ip, hasCallback) =>
+      typeof first === 'number' && ip !== undefined
+        ? this.#sendTo(request, list, count, first, ip, hasCallback === true)
+        : this.#sendConnected(request, list, count, first === true),
+    );
+    shadows.cast('connect', (ip, port) => this.#connect(ip, port));
+    shadows.cast('disconnect', () => this.#disconnect());
+    shadows.cast('close', (callback) => this.#close(callback));
+    shadows.cast('lookup', (address, callback) => this.#lookup(address, callback));
+    shadows.cast('setBroadcast', (on) => {
+      this.#policy.broadcast = on !== 0;
+      return this.#native.setBroadcast.call(this.#handle, on);
+    });
+  }
+
+  // ---- DatagramPort --------------------------------------------------------------------------------------------------
+
+  transmit(bytes: Uint8Array, to: TransportAddress): void {
+    if (this.#gone) return;
+    const peer = this.#peer;
+    if (peer === undefined || peer.before !== undefined) {
+      const ip = this.#names.addressOf(to.ip);
+      if (ip !== undefined) this.#put(newSendRequest(), [bytes], to.port, ip, false);
+      return;
+    }
+    if (to.ip !== peer.name.ip || to.port !== peer.name.port) return;
+    // The kernel answers with the error of an earlier datagram in place of sending this one.
+    const status = this.#put(newSendRequest(), [bytes], false);
+    if (status !== REFUSED) return;
+    this.#give(() => this.#fail(REFUSED));
+    this.#put(newSendRequest(), [bytes], false);
+  }
+
+  deliver(bytes: Buffer, from: TransportAddress): void {
+    const address = this.#names.addressOf(from.ip) ?? from.ip;
+    const rinfo: RemoteInfo = { address, family: this.#family, port: from.port };
+    this.#give(() => this.#onMessage.call(this.#handle, bytes.length, this.#handle, bytes, rinfo));
+  }
+
+  openToAll(): void {
+    const peer = this.#peer;
+    if (this.#gone || peer === undefined || peer.before !== undefined) return;
+    const { getpeername, disconnect } = this.#native;
+    const local = this.#socketName();
+    const remote: AddressOut = {};
+    getpeername.call(this.#handle, remote);
+    const status = disconnect.call(this.#handle);
+    if (status !== 0) {
+      debug('a UDP socket could not be opened to all: error %d', status);
+      return;
+    }
+    peer.before = { local, remote };
+    this.#shadows.cast('getsockname', (out) => tell(out, local));
+    this.#shadows.cast('getpeername', (out) => tell(out, remote));
+    this.#keepPort(local.port ?? 0);
+  }
+
+  closeToOthers(): void {
+    const peer = this.#peer;
+    if (this.#gone || peer?.before === undefined) return;
+    // Without a route the socket stays open to all, and `#admits` goes on to keep strangers out.
+    if (this.#native.connect.call(this.#handle, peer.ip, peer.name.port) === 0) this.#kernelAnswers(peer);
+  }
+
+  refused(): void {
+    this.#give(() => this.#onMessage.call(this.#handle, REFUSED, this.#handle));
+  }
+
+  // ---- life ----------------------------------------------------------------------------------------------------------
+
+  get flows(): number {
+    return this.#service.flows;
+  }
+
+  /** The socket goes on as node's own: its flows end, and the handle is as it was. */
+  makePlain(): void {
+    if (this.#gone) return;
+    this.#end();
+    const peer = this.#peer;
+    if (peer?.before !== undefined) this.#native.connect.call(this.#handle, peer.ip, peer.name.port);
+    this.#shadows.liftAll();
+  }
+
+  #close(callback: (() => void) | undefined): void {
+    if (!this.#gone) this.#end();
+    this.#native.close.call(this.#handle, callback);
+  }
+
+  #end(): void {
+    this.#service.close();
+    this.#gone = true;
+    mobile.delete(this.#handle);
+    this.#onGone(this);
+  }
+
+  // ---- in ------------------------------------------------------------------------------------------------------------
+
+  #receive(status: number, buffer: Buffer | undefined, rinfo: RemoteInfo | undefined): void {
+    if (buffer === undefined || rinfo === undefined) return this.#fail(status);
+    const from = this.#names.nameOf(rinfo.address, rinfo.port);
+    if (from === undefined || this.#gone)
+      return this.#onMessage.call(this.#handle, status, this.#handle, buffer, rinfo);
+    this.#handling = true;
+    let handled: boolean;
+    try {
+      handled = this.#service.handleDatagram(buffer, from);
+    } finally {
+      this.#handling = false;
+    }
+    if (this.#waiting.length > 0) for (const call of this.#waiting.splice(0)) if (!this.#gone) shielded(call);
+    if (!handled && this.#admits(from)) this.#onMessage.call(this.#handle, status, this.#handle, buffer, rinfo);
+  }
+
+  /** Once the kernel lets everything in, what node would not have heard on a connected socket is left out here. */
+  #admits(from: TransportAddress): boolean {
+    if (this.#gone || this.#policy.requires(from)) return false;
+    const peer = this.#peer;
+    if (peer?.before === undefined) return true;
+    return from.ip === peer.name.ip && from.port === peer.name.port;
+  }
+
+  #fail(status: number): void {
+    if (this.#peer !== undefined && !this.#gone && this.#service.handleUnreachable()) return;
+    this.#onMessage.call(this.#handle, status, this.#handle);
+  }
+
+  #give(call: () => void): void {
+    if (this.#gone) return;
+    if (this.#handling) this.#waiting.push(call);
+    else shielded(() => this.#context.runInAsyncScope(call));
+  }
+
+  // ---- out -----------------------------------------------------------------------------------------------------------
+
+  #sendTo(
+    request: SendRequest,
+    list: readonly ArrayBufferView[],
+    count: number,
+    port: number,
+    ip: string,
+    hasCallback: boolean,
+  ): number {
+    const to = this.#gone ? undefined : this.#names.nameOf(ip, port);
+    const outgoing = to && this.#service.send(piecesOf(list), to);
+    if (to !== undefined && outgoing === undefined && this.#policy.requires(to)) return sentStatus(list);
+    if (outgoing === undefined)
+      return this.#native.send.call(this.#handle, request, list, count, port, ip, hasCallback);
+    return this.#sendSealed(request, list, outgoing, hasCallback);
+  }
+
+  #sendConnected(request: SendRequest, list: readonly ArrayBufferView[], count: number, hasCallback: boolean): number {
+    const peer = this.#peer;
+    const { send } = this.#native;
+    if (peer === undefined || this.#gone) return send.call(this.#handle, request, list, count, hasCallback);
+    const outgoing = this.#service.send(piecesOf(list), peer.name);
+    if (outgoing !== undefined) return this.#sendSealed(request, list, outgoing, hasCallback);
+    if (this.#policy.requires(peer.name)) return sentStatus(list);
+    return peer.before === undefined
+      ? send.call(this.#handle, request, list, count, hasCallback)
+      : send.call(this.#handle, request, list, count, peer.name.port, peer.ip, hasCallback);
+  }
+
+  /**
+   * The application is told of its own bytes. Where the network doesn't take them, this is a loss: the flow finds another
+   * way, and a plain socket would not have known either. That a datagram is too large is the application's to know.
+   */
+  #sendSealed(
+    request: SendRequest,
+    list: readonly ArrayBufferView[],
+    outgoing: Exclude<ReturnType<DatagramService['send']>, undefined>,
+    hasCallback: boolean,
+  ): number {
+    const done = sentStatus(list);
+    if (outgoing === 'dropped') return done;
+    if (outgoing === 'too-long') return TOO_LARGE;
+    const { bytes, to } = outgoing;
+    const ip = this.#names.addressOf(to.ip);
+    if (ip === undefined) return done;
+    const connected = this.#peer !== undefined && this.#peer.before === undefined;
+    const status = connected
+      ? this.#put(request, [bytes], hasCallback)
+      : this.#put(request, [bytes], to.port, ip, hasCallback);
+    if (status === TOO_LARGE) return status;
+    if (status !== 0) return done;
+    const { oncomplete } = request;
+    if (oncomplete !== undefined) {
+      request.oncomplete = function (result) {
+        oncomplete.call(this, result === TOO_LARGE ? result : 0, done - 1);
+      };
+    }
+    return 0;
+  }
+
+  #put(request: SendRequest, list: readonly Uint8Array[], hasCallback: boolean): number;
+  #put(request: SendRequest, list: readonly Uint8Array[], port: number, ip: string, hasCallback: boolean): number;
+  #put(request: SendRequest, list: readonly Uint8Array[], ...where: [boolean] | [number, string, boolean]): number {
+    request.list = list;
+    // The number of arguments is what tells the handle whether there is an address.
+    const send = this.#native.send as (...args: unknown[]) => number;
+    return send.call(this.#handle, request, list, list.length, ...where);
+  }
+
+  // ---- whom with -----------------------------------------------------------------------------------------------------
+
+  #lookup(address: string | undefined, callback: Parameters<Lookup>[1]): unknown {
+    const { lookup } = this.#native;
+    if (!address || isIP(address) !== 0) return lookup.call(this.#handle, address, callback);
+    return lookup.call(this.#handle, address, (error, ip, ...rest) => {
+      const name = error === null ? this.#names.canonical(ip) : undefined;
+      if (name !== undefined) this.#policy.lookedUp(address, name);
+      callback(error, ip, ...rest);
+    });
+  }
+
+  #connect(ip: string, port: number): number {
+    const status = this.#native.connect.call(this.#handle, ip, port);
+    const name = this.#gone ? undefined : this.#names.canonical(ip);
+    if (status !== 0 || name === undefined) return status;
+    const remote = { ip: name, port };
+    this.#peer = { name: remote, ip, before: undefined };
+    this.#service.connected(remote, this.#policy.hostOf(name));
+    return status;
+  }
+
+  #disconnect(): number {
+    const opened = this.#peer?.before !== undefined;
+    const status = opened ? 0 : this.#native.disconnect.call(this.#handle);
+    if (status !== 0 || this.#peer === undefined) return status;
+    this.#kernelAnswers(this.#peer);
+    this.#peer = undefined;
+    if (!this.#gone) this.#service.disconnected();
+    return status;
+  }
+
+  /** The kernel itself answers for both ends. */
+  #kernelAnswers(peer: ConnectedPeer): void {
+    peer.before = undefined;
+    this.#shadows.lift('getsockname');
+    this.#shadows.lift('getpeername');
+  }
+
+  /** Linux takes the port of a socket that did not ask for one back when it is disconnected. */
+  #keepPort(port: number): void {
+    const { address = '', port: left = 0 } = this.#socketName();
+    if (left === port) return;
+    const { bind } = this.#native;
+    const flags = bindFlags(this.#state);
+    const status = bind.call(this.#handle, address, port, flags);
+    if (status === 0) return;
+    // Somebody was quicker. The peer follows to the new port, as it follows a NAT.
+    debug('UDP port %d could not be kept: error %d', port, status);
+    bind.call(this.#handle, address, 0, flags);
+  }
+
+  #socketName(): AddressOut {
+    const out: AddressOut = {};
+    this.#native.getsockname.call(this.#handle, out);
+    return out;
+  }
+}
+
+function tell(out: AddressOut, address: AddressOut): number {
+  Object.assign(out, address);
+  return 0;
+}
+
+function piecesOf(list: readonly ArrayBufferView[]): readonly Uint8Array[] {
+  for (const piece of list) if (!(piece instanceof Uint8Array)) return list.map(bytesOf);
+  return list as readonly Uint8Array[];
+}
+
+function bytesOf(view: ArrayBufferView): Uint8Array {
+  return view instanceof Uint8Array ? view : new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+}
+
+/** As the handle says that everything was sent. */
+function sentStatus(list: readonly ArrayBufferView[]): number {
+  let bytes = 0;
+  for (const piece of list) bytes += piece.byteLength;
+  return bytes + 1;
+}
