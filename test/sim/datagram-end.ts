@@ -22,6 +22,9 @@ interface Sent {
   readonly at: number;
 }
 
+/** A flow that is still due after that would keep its driver spinning. */
+const MOST_ALARMS_AT_ONCE = 5;
+
 export class DatagramEnd {
   readonly host: Host;
   readonly port: number;
@@ -46,6 +49,8 @@ export class DatagramEnd {
   readonly bytesTo: Map<string, number> = new Map();
   readonly bytesFrom: Map<string, number> = new Map();
   #alarm: Appointment | undefined;
+  #lastAlarm = -1;
+  #alarmsAt = 0;
   #count = 0;
 
   constructor(host: Host, port: number, table: FlowTable, pace: Pace) {
@@ -139,6 +144,9 @@ export class DatagramEnd {
     const at = flow.pollTimeout();
     if (at === undefined) return;
     this.#alarm = this.host.network.time.at(at, () => {
+      this.#alarmsAt = this.#lastAlarm === this.now ? this.#alarmsAt + 1 : 0;
+      this.#lastAlarm = this.now;
+      if (this.#alarmsAt > MOST_ALARMS_AT_ONCE) throw new Error(`${this.host.name} is due again and again`);
       flow.handleTimeout(this.now);
       this.pump();
     });

@@ -5,7 +5,7 @@
 import type { TransportAddress } from '../../src/core/address.ts';
 import { Association } from '../../src/l4mob/association.ts';
 import { FlowTable } from '../../src/l4mob/datagram/flow-table.ts';
-import type { FlowTiming } from '../../src/l4mob/datagram/flow-timing.ts';
+import { DEFAULT_FLOW_TIMING, type FlowTiming } from '../../src/l4mob/datagram/flow-timing.ts';
 import { SUITES, type Suite } from '../../src/l4mob/suite.ts';
 import { DatagramEnd, type Pace } from './datagram-end.ts';
 import { type Host, Network } from './network.ts';
@@ -125,8 +125,10 @@ export function datagramStorm(seed: number): Storm {
   const nat = random.chance(0.4);
   // Payloads tell who sent what: they need not be long, but not empty.
   const named = ({ everyMs, bytes }: Pace): Pace => ({ everyMs, bytes: Math.max(bytes, 16) });
+  const keepAliveMs = random.chance(0.3) ? random.pick([100, 1_000]) : undefined;
   const world = new DatagramWorld({
     seed,
+    timing: { ...DEFAULT_FLOW_TIMING, keepAliveMs },
     ...(suite === undefined ? {} : { suite }),
     client: named(silent ? PACE : client),
     server: named(server),

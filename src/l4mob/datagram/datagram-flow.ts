@@ -228,8 +228,7 @@ export class DatagramFlow {
     this.#output.emit({ type: 'confirmed' });
     if (!this.#paths.current.validated) this.#paths.current.startChallenge(now);
     // The responder is sure of us with our next packet, so there has to be one.
-    if (this.role === 'initiator' && !this.#locator.asking) this.#locator.ask('ask', now);
-    this.#locator.restart(now);
+    this.#locator.begin(now, this.role === 'initiator');
     this.#locator.handleTimeout(now);
   }
 
@@ -325,6 +324,7 @@ export class DatagramFlow {
     }
     this.#locator.handleTimeout(now);
     if (keepAliveMs !== undefined && now >= this.#output.sentAt + keepAliveMs) {
+      this.#output.sentAt = now; // also where the path's allowance is used up: the next one is due later
       this.#output.transmit(now, DATAGRAM_TYPE.empty, NO_PAYLOAD, this.#paths.current);
     }
   }

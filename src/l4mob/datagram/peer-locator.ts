@@ -152,8 +152,10 @@ export class PeerLocator {
     this.#question?.restart(now, true);
   }
 
-  restart(now: Instant): void {
-    this.#question?.restart(now);
+  /** The flow is confirmed: what was to be said before counts from now. `asks`: there has to be something. */
+  begin(now: Instant, asks: boolean): void {
+    const early = this.#question;
+    if (early !== undefined || asks) this.#question = new Question(early?.kind ?? 'ask', now, now, early?.list);
   }
 
   /** Without paths' challenges: those run also while nothing is asked. */
@@ -188,7 +190,9 @@ export class PeerLocator {
     if (question.pathOpen) this.#askCurrent(now, moved ? MOVE_BYTES : QUESTION_BYTES);
     if (question.list !== undefined) this.#sendList(now, question.list);
     if (!question.takeElsewhere(repetition)) return;
-    for (const address of this.#known?.all ?? []) if (!current.is(address)) this.challenge(now, address);
+    for (const address of this.#known?.all ?? []) {
+      if (!current.is(address)) this.challenge(now, address, 0, true);
+    }
   }
 
   /**
