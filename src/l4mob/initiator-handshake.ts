@@ -42,6 +42,8 @@ export interface InitiatorHandshakeInit {
   readonly isPortFree: (initiatorPort: number) => boolean;
   /** Waits after each L4_INIT of a round; one that nobody waits for may ask less often. */
   readonly retransmitMs?: readonly [number, ...number[]];
+  /** Whether no association of this process has that id; all are where it is left out. */
+  readonly isIdFree?: (associationId: Uint8Array) => boolean;
   /** `at-once` where it is left out. */
   readonly check?: OfferCheck;
 }
@@ -183,6 +185,8 @@ export class InitiatorHandshake {
     if (!this.#ports.includes(portPair.initiator) || portPair.responder !== this.#init.responderPort) {
       throw new WireError(`offer port pair: ${portPair.initiator}-${portPair.responder} was not proposed`);
     }
+    // By another peer's id it would pass for that peer, whose association is genuine.
+    if (this.#init.isIdFree?.(offer.associationId) === false) throw new WireError('offer association: known already');
     const lifetimeMs = Math.min(ASSOCIATION_LIFETIME_MS, offer.lifetimeSeconds * 1000);
     const association = new Association({
       role: 'initiator',

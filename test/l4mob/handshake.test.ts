@@ -363,6 +363,22 @@ describe('somebody in between', () => {
     expect(() => session.keys).toThrow(UsageError);
   });
 
+  it('cannot pass for another peer by the id of its association', () => {
+    const asked: Uint8Array[] = [];
+    const a = initiator({
+      check: 'before-use',
+      isIdFree: (id) => {
+        asked.push(id.slice());
+        return asked.length > 1;
+      },
+    });
+    const offer = responder().handleInit(0, take(a), SOURCE, SERVICE) ?? new Uint8Array(0);
+    a.handleDatagram(0, offer);
+    expect([a.outcome, a.rejected]).toEqual([undefined, 1]);
+    a.handleDatagram(0, offer);
+    expect(a.outcome).toMatchObject({ type: 'accepted', association: { id: asked[0] } });
+  });
+
   it('is noticed late too where it put a share there that no honest peer sends', () => {
     const a = initiator({ check: 'before-use', groups: [group('x25519')] });
     const genuine = responder().handleInit(0, take(a), SOURCE, SERVICE) ?? new Uint8Array(0);

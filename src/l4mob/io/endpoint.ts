@@ -116,6 +116,7 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
       ...watcher,
       peerOf: (association, contactIp) => this.#peer(association, contactIp, 0),
       forgetPeer: (peer) => this.#forgetPeer(peer),
+      isKnown: (associationId) => this.#peers.has(toHex(associationId)),
     });
     this.#acceptor = new Acceptor(
       { ...this.#terms, sessionPorts: options.sessionPorts ?? [0, 0] },

@@ -36,6 +36,8 @@ export interface OpenerHost extends SessionWatcher {
   /** A new association: its peer, reached at `contactIp`. */
   peerOf(association: Association, contactIp: string): Peer;
   forgetPeer(peer: Peer): void;
+  /** Whether there is a peer with an association of this id. */
+  isKnown(associationId: Uint8Array): boolean;
 }
 
 /** The session port of a peer that has just answered: unreachable if it takes longer than this, or 5 round trips. */
@@ -156,6 +158,7 @@ export class Opener implements FirstContactsHost {
         suites: this.#options.suites,
         portCandidates,
         isPortFree: (initiator) => this.#portPairs.isFree(monotonicNow(), { initiator, responder: port }),
+        isIdFree: (id) => !this.#host.isKnown(id),
         check,
       });
     const counted: HandshakeHandlers = {
