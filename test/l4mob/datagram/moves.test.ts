@@ -108,6 +108,18 @@ describe('a NAT that forgets', () => {
   });
 });
 
+describe('packets that were overtaken', () => {
+  it('are delivered, and move nothing whatever address they come from', () => {
+    const [old, older] = [pair.send(pair.client, 'old'), pair.send(pair.client, 'older')];
+    pair.clientAt = { ip: CLIENT.ip, port: 61_000 };
+    pair.toServer(pair.send(pair.client));
+    eventsOf(pair.server);
+    expect([pair.toServer(older, CLIENT), pair.toServer(old, STRANGER)]).toEqual(['older', 'old']);
+    expect(pair.server.remote).toMatchObject(pair.clientAt);
+    expect(eventsOf(pair.server)).toEqual([]);
+  });
+});
+
 describe('somebody who copies packets and is faster', () => {
   it('gets three times what he sent, until the next packet from the old place', () => {
     const bytes = pair.send(pair.client);
