@@ -15,6 +15,7 @@
  */
 import type { TransportAddress } from '../../core/address.ts';
 import { earliest, type Instant } from '../../core/time.ts';
+import { MAX_ADDRESSES } from '../limits.ts';
 import type { SessionRole } from '../session-event.ts';
 import { TAG_BYTES } from '../suite.ts';
 import {
@@ -156,13 +157,14 @@ export class DatagramFlow {
 
   /**
    * Our address changed, or may have: the peer is told at once, and until it has answered. Without `own` it knows only
-   * the address that it sees; at most `MAX_ADDRESSES` are told.
+   * the address that it sees; the first `MAX_ADDRESSES` are told.
    */
   handleNetworkChange(now: Instant, own?: OwnAddresses): void {
     if (this.#over) return;
     this.#channel.stateSequence += 1;
     const { stateSequence } = this.#channel;
-    const list = own && encodeWhereabouts({ stateSequence, sessionPort: own.port, addresses: own.addresses });
+    const addresses = own?.addresses.slice(0, MAX_ADDRESSES) ?? [];
+    const list = own && encodeWhereabouts({ stateSequence, sessionPort: own.port, addresses });
     this.#openLadder?.restart(now);
     this.#silence.moved();
     this.#locator.ask('announcement', now, list);
@@ -245,7 +247,7 @@ export class DatagramFlow {
         this.#output.transmit(now, DATAGRAM_TYPE.answer, payload.subarray(0, CHALLENGE_BYTES), from);
         break;
       case DATAGRAM_TYPE.answer:
-        if (this.#locator.handleAnswer(now, payload)) this.#silence.answered(now);
+        if (this.#locator.handleAnswer(now, payload, from)) this.#silence.answered(now);
         break;
       case DATAGRAM_TYPE.close:
         this.#close(now, 'peer');
@@ -275,8 +277,8 @@ export class DatagramFlow {
   // ---- time ----------------------------------------------------------------------------------------------------------
 
   /**
-   * When to call {@link handleTimeout}. Data only moves it later, or sets it where it was undefined: a timer that is
-   * armed may stay as it is, since a call that comes too soon does nothing.
+   * When to call {@link handleTimeout}: to be asked after every call that takes `now`. A timer that is armed for an
+   * earlier moment may stay, since a call that comes too soon does nothing.
    */
   pollTimeout(): Instant | undefined {
     if (this.#phase === 'ended') return undefined;
@@ -289,9 +291,11 @@ export class DatagramFlow {
     let next = this.#locator.pollTimeout();
     if (keepAliveMs !== undefined) next = earliest(next, sentAt + keepAliveMs);
     if (idleTimeoutMs !== undefined) next = earliest(next, Math.max(this.#heardAt, sentAt) + idleTimeoutMs);
-    if (!this.#locator.asking) return earliest(next, this.#silence.deadline());
     const { unansweredSince } = this.#locator;
-    return unansweredSince === undefined ? next : earliest(next, unansweredSince + sessionTimeoutMs);
+    return earliest(
+      next,
+      unansweredSince === undefined ? this.#silence.deadline() : unansweredSince + sessionTimeoutMs,
+    );
   }
 
   handleTimeout(now: Instant): void {
@@ -317,7 +321,7 @@ export class DatagramFlow {
     if (idleTimeoutMs !== undefined && now >= lastAt + idleTimeoutMs) return this.#close(now, 'idle');
     const { unansweredSince } = this.#locator;
     if (unansweredSince !== undefined && now >= unansweredSince + sessionTimeoutMs) return this.#close(now, 'timeout');
-    const askAt = this.#locator.asking ? undefined : this.#silence.deadline();
+    const askAt = unansweredSince === undefined ? this.#silence.deadline() : undefined;
     if (askAt !== undefined && now >= askAt) {
       this.#silence.asked(now);
       this.#locator.ask('ask', now);

@@ -47,6 +47,15 @@ export class PathSet {
     return this.#pending?.find((path) => path.is(address));
   }
 
+  /** The path to or from an address that was challenged, whether or not it is still remembered. */
+  recall(address: TransportAddress): Path {
+    const known = this.find(address);
+    if (known !== undefined) return known;
+    const path = new Path(address, false);
+    this.#remember(path);
+    return path;
+  }
+
   /** All known ones, the present one first. */
   *all(): IterableIterator<Path> {
     yield this.#current;

@@ -9,7 +9,10 @@ import { CHALLENGE_STEPS } from './flow-timing.ts';
 import { Ladder } from './ladder.ts';
 
 export const AMPLIFICATION_LIMIT = 3;
-/** Kept back for the flow's own packets: a path whose allowance is used up by data could never be validated. */
+/**
+ * Kept back for the flow's own packets, as much as came and no more than this: a path whose allowance is used up by data
+ * could never be validated. A short question from somewhere else is answered all the same.
+ */
 const CONTROL_RESERVE_BYTES = 400;
 
 export class Path implements TransportAddress {
@@ -55,7 +58,7 @@ export class Path implements TransportAddress {
 
   /** Whether data of that size may go there; counts it if so. */
   spendOnData(bytes: number): boolean {
-    return this.#validated || this.#spend(bytes, CONTROL_RESERVE_BYTES);
+    return this.#validated || this.#spend(bytes, Math.min(CONTROL_RESERVE_BYTES, this.#receivedBytes));
   }
 
   /** The same for one of the flow's own packets. */

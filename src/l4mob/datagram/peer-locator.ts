@@ -15,6 +15,7 @@ import type { FlowChannel } from './flow-channel.ts';
 import type { FlowOutput } from './flow-output.ts';
 import { MOVE_BYTES, QUESTION_BYTES } from './flow-timing.ts';
 import { KnownAddresses } from './known-addresses.ts';
+import type { Path } from './path.ts';
 import type { PathSet } from './path-set.ts';
 import { Question, type QuestionKind } from './question.ts';
 
@@ -33,11 +34,6 @@ export class PeerLocator {
     this.#paths = paths;
     this.#output = output;
     this.#tokens = tokens;
-  }
-
-  /** Whether a question is under way, or word of ours that the peer has not confirmed. */
-  get asking(): boolean {
-    return this.#question !== undefined;
   }
 
   /** Where the peer is, as it may be told. */
@@ -101,25 +97,31 @@ export class PeerLocator {
   }
 
   /** Returns whether it was the answer that our question waited for. */
-  handleAnswer(now: Instant, token: Uint8Array): boolean {
+  handleAnswer(now: Instant, token: Uint8Array, from: TransportAddress): boolean {
     const answers = (type: ChallengeType, to: TransportAddress): boolean =>
       this.#tokens.isAnswer(now, this.#channel, type, to, token);
     const question = this.#question;
     for (const path of this.#paths.all()) {
       if (question?.list !== undefined && answers(DATAGRAM_TYPE.addresses, path)) question.list = undefined;
       else if (!answers(DATAGRAM_TYPE.challenge, path)) continue;
-      const what = this.#paths.answered(now, path);
-      const { remote } = this;
-      if (what === 'undone') this.#output.emit({ type: 'move-undone', remote });
-      else if (what === 'validated') this.#output.emit({ type: 'validated', remote });
-      return path === this.#paths.current && this.#answered(now);
+      return this.#pathAnswered(now, path);
     }
+    // A path that had to make room for others is as good as it was.
+    if (answers(DATAGRAM_TYPE.challenge, from)) return this.#pathAnswered(now, this.#paths.recall(from));
     if (question?.pathOpen !== true) return false;
     const found = this.#known?.all.find((address) => answers(DATAGRAM_TYPE.challenge, address));
     if (found === undefined) return false;
     this.#paths.adopt(now, found);
     this.#output.emit({ type: 'peer-moved', remote: this.remote, announced: false });
     return this.#answered(now);
+  }
+
+  #pathAnswered(now: Instant, path: Path): boolean {
+    const what = this.#paths.answered(now, path);
+    const { remote } = this;
+    if (what === 'undone') this.#output.emit({ type: 'move-undone', remote });
+    else if (what === 'validated') this.#output.emit({ type: 'validated', remote });
+    return path === this.#paths.current && this.#answered(now);
   }
 
   /** The peer receives what we send on the present path, and we what it sends. */
@@ -168,8 +170,9 @@ export class PeerLocator {
     const question = this.#question;
     if (question === undefined) return;
     const repetition = question.takeDue(now);
-    if (repetition !== undefined) this.#sendQuestion(now, question, repetition);
+    if (repetition !== undefined && !question.done) this.#sendQuestion(now, question, repetition);
     if (question.takeLost(now)) this.#output.emit({ type: 'lost' });
+    if (question.done) this.#question = undefined;
   }
 
   challengePaths(now: Instant): void {

@@ -13,6 +13,9 @@ import {
 } from './flow-timing.ts';
 import { Ladder } from './ladder.ts';
 
+/** A peer that answers, but never the list, does without it. */
+const MOST_LISTS = 20;
+
 export type QuestionKind = 'announcement' | 'ask';
 
 export class Question {
@@ -66,6 +69,7 @@ export class Question {
   /** Whether to ask now, and for the how manyth time (from 0); undefined: not yet. */
   takeDue(now: Instant): number | undefined {
     const taken = this.#ladder.taken;
+    if (!this.pathOpen && taken >= MOST_LISTS) this.list = undefined;
     return this.#ladder.takeDue(now) ? taken : undefined;
   }
 

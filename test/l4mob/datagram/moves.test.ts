@@ -167,11 +167,9 @@ describe('somebody who copies packets and is faster', () => {
     pair.toServer(announcement?.bytes ?? Buffer.alloc(0));
     const challenges = only(pair.drain(pair.server), DATAGRAM_TYPE.challenge, CLIENT_ELSEWHERE);
     for (let port = 1; port < 50; port++) pair.toServer(pair.send(pair.client), { ...STRANGER, port });
+    expect(pair.server.remoteValidated).toBe(false);
     for (const { bytes } of challenges) pair.toClient(bytes);
-    for (const { bytes } of pair.drain(pair.client)) pair.toServer(bytes);
-    pair.pass(500);
-    pair.toServer(pair.send(pair.client));
-    pair.settle();
+    for (const { bytes } of only(pair.drain(pair.client), DATAGRAM_TYPE.answer)) pair.toServer(bytes);
     expect([pair.server.remote, pair.server.remoteValidated]).toEqual([
       expect.objectContaining(CLIENT_ELSEWHERE),
       true,
@@ -210,6 +208,25 @@ describe('a peer that is looked for', () => {
     expect(pair.client.remote).toMatchObject(SERVER_ELSEWHERE);
     expect(eventsOf(pair.client).map(({ type }) => type)).toContain('peer-moved');
     expect(pair.client.unansweredSince).toBeUndefined();
+  });
+
+  it('is asked again when it falls silent, though it never confirmed our list', () => {
+    pair.client.handleNetworkChange(pair.now, { port: CLIENT.port, addresses: [CLIENT.ip] });
+    const lists = only(pair.drain(pair.client), DATAGRAM_TYPE.challenge);
+    for (const { bytes } of lists) pair.toServer(bytes);
+    for (const { bytes } of pair.drain(pair.server)) pair.toClient(bytes);
+    expect(pair.client.unansweredSince).toBeUndefined();
+    pair.send(pair.client);
+    const told: string[] = [];
+    let listed = 0;
+    for (let i = 0; i < 60; i++) {
+      pair.now = pair.client.pollTimeout() ?? pair.now;
+      pair.client.handleTimeout(pair.now);
+      listed += only(pair.drain(pair.client), DATAGRAM_TYPE.addresses).length;
+      told.push(...eventsOf(pair.client).map(({ type }) => type));
+    }
+    expect(told).toContain('lost');
+    expect(listed).toBeGreaterThan(5);
   });
 
   it('both having moved at once, is found with the help of a rendezvous', () => {
