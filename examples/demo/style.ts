@@ -31,6 +31,14 @@ export class Style {
     return this.paint(colour, done.repeat(full)) + this.paint('gray', rest.repeat(width - full));
   }
 
+  /** Figures as columns, against the largest of them. */
+  spark(figures: readonly number[]): string {
+    const signs = this.#unicode ? ['_', '▁', '▂', '▃', '▄', '▅', '▆', '▇'] : ['_', '.', '.', '-', '-', '=', '=', '#'];
+    const most = Math.max(1, ...figures);
+    const column = (figure: number): string => signs[Math.round((figure / most) * (signs.length - 1))] ?? '';
+    return figures.map((figure) => this.paint(figure === 0 ? 'red' : 'green', column(figure))).join('');
+  }
+
   get arrow(): string {
     return this.#unicode ? '→' : '->';
   }

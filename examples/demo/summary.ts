@@ -1,5 +1,6 @@
-/** The table at the end: what became of each download. */
+/** The table at the end: what became of each download, or of each stream. */
 import type { Download } from './download.ts';
+import type { MediaStream } from './media-stream.ts';
 import { megabytes, percent, seconds } from './picture.ts';
 import type { Style } from './style.ts';
 
@@ -20,6 +21,22 @@ export function summaryTable(downloads: readonly Download[], style: Style): stri
     row('longest silence', (each) => seconds(each.longestSilenceMs)),
     row('session gap', (each) => (each.gapMs === undefined ? '-' : `${Math.round(each.gapMs)} ms`)),
     row('client addresses', (each) => each.addresses.join(', ')),
+  ];
+}
+
+export function mediaTable(streams: readonly MediaStream[], style: Style): string[] {
+  const row = (label: string, cell: (stream: MediaStream) => string): string =>
+    `  ${label.padEnd(LABEL_WIDTH)}${streams.map((each) => column(cell(each))).join('')}`.trimEnd();
+  return [
+    style.paint(
+      'bold',
+      row('', (each) => each.title),
+    ),
+    row('result', ({ verdict }) => (verdict?.kind === 'finished' ? 'finished' : (verdict?.reason ?? '-'))),
+    row('received', ({ received, sent }) => `${received} of ${sent}`),
+    row('twice', ({ twice }) => String(twice)),
+    row('longest silence', ({ longestGapMs }) => seconds(longestGapMs)),
+    row('jitter', ({ jitterMs }) => `${jitterMs} ms`),
   ];
 }
 

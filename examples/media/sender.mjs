@@ -45,8 +45,8 @@ socket.on('message', (message) => {
     process.exit(0);
   }
   const { received, lost, jitterMs } = report;
-  if (reports % 2 === 0)
-    say({ sent, ...report }, `sent ${sent}, received ${received}, lost ${lost}, jitter ${jitterMs} ms`);
+  const sentence = `sent ${sent}, received ${received}, lost ${lost}, jitter ${jitterMs} ms`;
+  if (values.json || reports % 2 === 0) say({ sent, ...report }, sentence);
 });
 
 function sendDue() {

@@ -10,10 +10,13 @@ const missing = await labMissing();
 const ROOT = join(import.meta.dirname, '..', '..');
 
 describe.skipIf(missing)('the demonstration', () => {
-  test('shows a download that outlives its address, and one that does not', { timeout: 90_000 }, async () => {
+  test.each([
+    { what: 'download', sentence: 'The session outlived its address.' },
+    { what: 'udp', sentence: 'The stream outlived its address.' },
+  ])('of $what shows one that outlives its address, and one that does not', { timeout: 90_000 }, async (each) => {
     builtPackage();
     const tsx = createRequire(import.meta.url).resolve('tsx/cli');
-    const demo = spawn(process.execPath, [tsx, join(ROOT, 'examples/demo/main.ts')], {
+    const demo = spawn(process.execPath, [tsx, join(ROOT, 'examples/demo/main.ts'), each.what], {
       cwd: ROOT,
       // Beside other tests the first contact may take longer than a plain connect is made to wait.
       env: { ...process.env, NODE_OPTIONS: undefined, MOBISOCK_HEAD_START: '1000' },
@@ -27,6 +30,6 @@ describe.skipIf(missing)('the demonstration', () => {
     }
     const code = await new Promise<number | null>((resolve) => demo.once('close', resolve));
     expect({ code, output }).toMatchObject({ code: 0 });
-    expect(output).toContain('The session outlived its address.');
+    expect(output).toContain(each.sentence);
   });
 });

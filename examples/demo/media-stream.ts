@@ -1,0 +1,75 @@
+/**
+ * One running media stream as the audience sees it, fed by the sender's JSON lines: what the receiver reports back to
+ * it. `verdict` is undefined until the sender has ended.
+ */
+import type { Program } from '../../test/lab/index.ts';
+
+/** Reports come twice a second. */
+const SILENT_AFTER_MS = 1200;
+const HISTORY = 48;
+
+export type MediaVerdict =
+  | { readonly kind: 'finished'; readonly received: number; readonly sent: number }
+  | { readonly kind: 'cut-off'; readonly reason: string };
+
+export class MediaStream {
+  readonly title: string;
+  sent: number = 0;
+  received: number = 0;
+  lost: number = 0;
+  twice: number = 0;
+  jitterMs: number = 0;
+  longestGapMs: number = 0;
+  verdict: MediaVerdict | undefined;
+  /** Packets that each report added, the latest last. */
+  readonly history: number[] = [];
+  readonly #program: Program;
+  #heardAt: number = Date.now();
+
+  constructor(title: string, program: Program) {
+    this.title = title;
+    this.#program = program;
+    void this.#follow();
+  }
+
+  /** How long no report has come, once that is worth a word. */
+  get silentMs(): number {
+    const ms = Date.now() - this.#heardAt;
+    return this.verdict === undefined && ms > SILENT_AFTER_MS ? ms : 0;
+  }
+
+  async #follow(): Promise<void> {
+    try {
+      for (;;) {
+        const [line] = await this.#program.line(/^\{.*\}$/, { timeoutMs: 24 * 3600 * 1000 });
+        this.#take(JSON.parse(line));
+      }
+    } catch {
+      // No further line: the program has ended, and its exit says how.
+    }
+    const { code, signal } = await this.#program.exit;
+    this.verdict ??= { kind: 'cut-off', reason: `ended with ${signal ?? `exit code ${code}`}` };
+  }
+
+  #take(report: {
+    sent?: number;
+    received?: number;
+    lost?: number;
+    twice?: number;
+    jitterMs?: number;
+    longestGapMs?: number;
+    done?: boolean;
+    error?: string;
+  }): void {
+    if (report.received !== undefined) {
+      this.#heardAt = Date.now();
+      this.history.push(report.received - this.received);
+      if (this.history.length > HISTORY) this.history.shift();
+    }
+    for (const field of ['sent', 'received', 'lost', 'twice', 'jitterMs', 'longestGapMs'] as const) {
+      this[field] = report[field] ?? this[field];
+    }
+    if (report.done === true) this.verdict ??= { kind: 'finished', received: this.received, sent: this.sent };
+    if (report.error === 'no goodbye') this.verdict ??= { kind: 'cut-off', reason: 'the receiver no longer answers' };
+  }
+}
