@@ -33,6 +33,16 @@ export const DEFAULT: Variant = {
 };
 export const GCM: Variant = mobile('mobisock, aes-128-gcm', 'aes-128-gcm');
 
+/** The same, but never silently plain. */
+export function mobileOnly(variant: Variant): Variant {
+  return { ...variant, env: { ...variant.env, MOBISOCK_MOBILITY: 'require' } };
+}
+
+/** So many flows in a table; the program runs from the sources. */
+export function flows(count: number): Variant {
+  return { name: `${count} flows`, nodeFlags: ['--import', 'tsx'], env: { FLOWS: String(count) } };
+}
+
 /** A certificate made for this run. */
 export function tlsVariant(): Variant {
   const request = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
