@@ -205,8 +205,8 @@ export class MobileDgram implements DatagramPort {
 
   // ---- in ------------------------------------------------------------------------------------------------------------
 
-  #receive(status: number, buffer: Buffer | undefined, rinfo: RemoteInfo | undefined): void {
-    if (buffer === undefined || rinfo === undefined) return this.#fail(status);
+  #receive(status: number, buffer: Buffer | null | undefined, rinfo: RemoteInfo | null | undefined): void {
+    if (status < 0 || !buffer || !rinfo) return this.#fail(status);
     const from = this.#names.nameOf(rinfo.address, rinfo.port);
     if (from === undefined || this.#gone)
       return this.#onMessage.call(this.#handle, status, this.#handle, buffer, rinfo);
