@@ -1,4 +1,4 @@
-import type dgram from 'node:dgram';
+import dgram from 'node:dgram';
 import { once } from 'node:events';
 import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
@@ -18,6 +18,12 @@ import {
 } from './udp-pair.ts';
 
 const ECONNREFUSED = constants.errno.ECONNREFUSED;
+/** As node 24 has them and its declarations do not yet. */
+type SynchronousSocket = dgram.Socket & {
+  bindSync(options: { address: string }): { port: number };
+  connectSync(port: number, address: string): void;
+};
+
 const { UDP } = nodeBinding<{ readonly UDP: new () => UdpHandle & { readonly fd: number } }>('udp_wrap');
 /** `using` is not in every node that is supported. */
 const disposeAsync = Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose');
@@ -413,6 +419,19 @@ describe('A mobile socket is node’s own', () => {
     const local = {};
     owner.getsockname(local);
     expect(socket.address()).toEqual(local);
+  });
+
+  it.skipIf(!('bindSync' in dgram.Socket.prototype))('when it is bound and connected at once', async () => {
+    mobileLayer();
+    const server = udpSocket() as SynchronousSocket;
+    const { port } = server.bindSync({ address: '127.0.0.1' });
+    const client = udpSocket() as SynchronousSocket;
+    client.connectSync(port, '127.0.0.1');
+    expect([server, client].map((socket) => mobileOf(socket) !== undefined)).toEqual([true, true]);
+    const atServer = heard(server);
+    expect(await sent(client, 'hello')).toBe(5);
+    expect((await atServer).from.port).toBe(client.address().port);
+    expect(mobileOf(server)?.flows).toBe(1);
   });
 
   it('in its sizes, its options and its references', async () => {
