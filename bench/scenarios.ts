@@ -5,7 +5,7 @@
 import { DATAGRAM_SCENARIOS } from './datagram-scenarios.ts';
 import { GIVE_UP_MS, handoverMissing, handoverMs } from './handover.ts';
 import { runPair, start } from './run-programs.ts';
-import { DEFAULT, GCM, GMAC, HMAC, OFF_POLICY, PLAIN, type Variant } from './variants.ts';
+import { DEFAULT, GCM, GMAC, HMAC, mobileOnly, OFF_POLICY, PLAIN, type Variant } from './variants.ts';
 
 export interface Scenario {
   readonly name: string;
@@ -150,7 +150,7 @@ export const SCENARIOS: readonly Scenario[] = [
     unit: 'ms',
     betterIs: 'less',
     rounds: 3,
-    variants: (tls) => [PLAIN, tls, DEFAULT],
+    variants: (tls) => [PLAIN, tls, mobileOnly(DEFAULT)],
     giveUpMs: GIVE_UP_MS,
     missing: handoverMissing,
     measure: handoverMs,

@@ -25,11 +25,11 @@ export const PLAIN: Variant = { name: 'plain', nodeFlags: [], env: {} };
 export const OFF_POLICY: Variant = { name: 'mobisock, off-policy', nodeFlags: ['--import', shim], env: {} };
 export const HMAC: Variant = mobile('mobisock, hmac-sha256-128', 'hmac-sha256-128');
 export const GMAC: Variant = mobile('mobisock, aes-128-gmac', 'aes-128-gmac');
-/** As anybody gets it, but never silently plain. */
+/** As anybody gets it. */
 export const DEFAULT: Variant = {
   name: 'mobisock',
   nodeFlags: ['--import', shim],
-  env: { MOBISOCK_MOBILITY: 'require' },
+  env: { MOBISOCK_MOBILITY: 'prefer' },
 };
 export const GCM: Variant = mobile('mobisock, aes-128-gcm', 'aes-128-gcm');
 
