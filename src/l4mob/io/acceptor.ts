@@ -2,7 +2,7 @@
  * Acceptor: the responder's half of an endpoint. It keeps the application's listeners, answers L4_INIT for them on
  * companion UDP ports, and takes subflows: OPEN makes a session, RESUME brings one back.
  */
-import { isLoopback, type TransportAddress } from '../../core/address.ts';
+import { type Family, familyOf, isLoopback, type TransportAddress } from '../../core/address.ts';
 import { WireError } from '../../core/errors.ts';
 import type { Instant } from '../../core/time.ts';
 import { Alarm, after, monotonicNow } from '../../host/clock.ts';
@@ -165,6 +165,19 @@ export class Acceptor {
     for (const listener of this.#listeners) {
       if (listener.request.port === port) listener.companions.close();
     }
+  }
+
+  /**
+   * Answers an L4_INIT for a listener that came to the application's own UDP socket, bound to `local`: the companion made
+   * way for that one. Never for a listener that may be bound to another address than the one asked.
+   */
+  answerInitAt(local: TransportAddress, bytes: Uint8Array, from: TransportAddress): Uint8Array | undefined {
+    for (const { request, sessionPort } of this.#listeners) {
+      if (request.port !== local.port || !listensAt(request, local.ip, familyOf(from.ip))) continue;
+      this.#responder.handleTimeout(monotonicNow());
+      return this.#answerInit(bytes, from, sessionPort, request);
+    }
+    return undefined;
   }
 
   addressesChanged(): void {
@@ -391,6 +404,11 @@ export class Acceptor {
   #freePorts({ responder }: PortPair): number[] {
     return this.#portPairs.candidates(monotonicNow(), osRandom, responder, MAX_PORT_CANDIDATES);
   }
+}
+
+function listensAt({ address, ipv6Only = false }: ListenRequest, ip: string, family: Family): boolean {
+  if (address === ip || (address === '0.0.0.0' && family === 4)) return true;
+  return address === '::' && (family === 6 || !ipv6Only);
 }
 
 function turnAway(connection: TcpConnection, refusal: Uint8Array): void {

@@ -36,6 +36,8 @@ export interface DatagramHubHost {
   watchAddresses(): void;
   /** Rises with each change of them. */
   stateSequence(): number;
+  /** To an L4_INIT for a stream listener on the address and port of that socket, if there is one. */
+  answerStreamInit(local: TransportAddress, bytes: Uint8Array, from: TransportAddress): Uint8Array | undefined;
   life(event: SessionLifeEvent): void;
 }
 
@@ -183,6 +185,10 @@ export class DatagramHub {
       isPortFree: () => true,
       retransmitMs: CONTACT_WAITS_MS,
     });
+  }
+
+  answerStreamInit(local: TransportAddress, bytes: Uint8Array, from: TransportAddress): Uint8Array | undefined {
+    return this.#host.answerStreamInit(local, bytes, from);
   }
 
   answerInit(

@@ -220,9 +220,16 @@ export class MobileDatagramService implements DatagramService {
     return true;
   }
 
+  /** The application has a TCP listener on the same port. */
+  #handleStreamInit(bytes: Buffer, from: TransportAddress): boolean {
+    const answer = this.#hub.answerStreamInit(this.#port.local, bytes, from);
+    if (answer !== undefined) this.#port.transmit(answer, from);
+    return true;
+  }
+
   #handleInit(bytes: Buffer, from: TransportAddress): boolean {
     try {
-      if (decodeInit(bytes).transport !== TRANSPORT.udp) return true;
+      if (decodeInit(bytes).transport !== TRANSPORT.udp) return this.#handleStreamInit(bytes, from);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       return true;

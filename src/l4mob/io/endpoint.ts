@@ -160,6 +160,7 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
       ownAddresses: (bound) => this.#ownAddresses(bound),
       watchAddresses: () => this.#openWatch(),
       stateSequence: () => this.#stateSequence,
+      answerStreamInit: (local, bytes, from) => this.#acceptor.answerInitAt(local, bytes, from),
       life: (event) => this.#options.onLife?.(event),
     });
     return this.#datagrams.openDatagrams(options);
