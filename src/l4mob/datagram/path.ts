@@ -10,7 +10,7 @@ import { Ladder } from './ladder.ts';
 
 export const AMPLIFICATION_LIMIT = 3;
 /**
- * Kept back for the flow's own packets, as much as came and no more than this: a path whose allowance is used up by data
+ * Kept back for the flow's own packets, half of what came and this at most: a path whose allowance is used up by data
  * could never be validated. A short question from somewhere else is answered all the same.
  */
 const CONTROL_RESERVE_BYTES = 400;
@@ -58,7 +58,7 @@ export class Path implements TransportAddress {
 
   /** Whether data of that size may go there; counts it if so. */
   spendOnData(bytes: number): boolean {
-    return this.#validated || this.#spend(bytes, Math.min(CONTROL_RESERVE_BYTES, this.#receivedBytes));
+    return this.#validated || this.#spend(bytes, Math.min(CONTROL_RESERVE_BYTES, this.#receivedBytes / 2));
   }
 
   /** The same for one of the flow's own packets. */

@@ -77,6 +77,7 @@ export class DatagramContacts {
       transmit: (bytes, to) => host.transmit(bytes, to),
       agreed: (contact, association, portPair) => {
         this.forget(contact.remote);
+        host.verdicts.remember(monotonicNow(), verdictKey(contact.remote), 'aware');
         host.agreed(contact.remote, association, portPair);
       },
       failed: (contact, failure) => this.#failed(contact, failure),
@@ -115,7 +116,6 @@ export class DatagramContacts {
     exchange.quietUntil = monotonicNow() + UNREACHABLE_MS;
   }
 
-  /** Returns whether it was an answer to us. */
   handleOffer(bytes: Uint8Array, from: TransportAddress): void {
     this.#exchanges.get(from)?.contact?.handleOffer(bytes);
   }
@@ -167,8 +167,12 @@ export class DatagramContacts {
     if (exchange === undefined) return;
     this.#stop(exchange);
     const now = monotonicNow();
-    if (failure.type === 'refused' && failure.reason === 'limit') exchange.quietUntil = now + BUSY_MS;
-    else this.#host.verdicts.remember(now, verdictKey(remote), 'plain');
+    const key = verdictKey(remote);
+    const silent = failure.type === 'failed' && failure.reason === 'no-answer';
+    // Others have an agreement with it: it has too much to do, or the network has.
+    const busy = silent ? this.#host.verdicts.get(now, key) === 'aware' : failure.reason === 'limit';
+    if (busy) exchange.quietUntil = now + BUSY_MS;
+    else this.#host.verdicts.remember(now, key, 'plain');
   }
 
   #stop(exchange: Exchange): void {

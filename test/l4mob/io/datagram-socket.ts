@@ -19,6 +19,8 @@ export type SocketRules = Partial<Pick<DatagramServiceOptions, 'initiates' | 're
 
 export class DatagramSocket {
   readonly #socket: dgram.Socket;
+  /** As it is bound first, and also when it no longer is. */
+  readonly address: TransportAddress;
   /** Plain where there is none. */
   readonly #service: DatagramService | undefined;
   readonly received: Received[] = [];
@@ -30,6 +32,7 @@ export class DatagramSocket {
   #via: dgram.Socket;
   #waiting: (() => void)[] = [];
   #closed = false;
+  #crashed = false;
   onMessage: ((received: Received) => void) | undefined;
 
   static async open(endpoint?: DatagramEndpoint, rules: SocketRules = {}, port = 0): Promise<DatagramSocket> {
@@ -41,6 +44,7 @@ export class DatagramSocket {
     this.#socket = socket;
     this.#via = socket;
     const local = addressOf(socket);
+    this.address = local;
     this.#service = endpoint?.openDatagrams({
       initiates: () => true,
       accepts: () => true,
@@ -60,10 +64,6 @@ export class DatagramSocket {
     this.#listen(socket);
   }
 
-  get address(): TransportAddress {
-    return addressOf(this.#socket);
-  }
-
   get flows(): number {
     return this.#service?.flows ?? 0;
   }
@@ -81,10 +81,16 @@ export class DatagramSocket {
     return 'sent';
   }
 
+  /** Past its service. */
+  async sendRaw(text: string, to: TransportAddress): Promise<void> {
+    await new Promise<void>((resolve) => this.#via.send(text, to.port, to.ip, () => resolve()));
+  }
+
   /** From now on its packets leave from, and arrive at, another port. Resolves to that address. */
   async rebind(): Promise<TransportAddress> {
     const next = await bound(0);
     const last = this.#via;
+    last.removeAllListeners('message');
     this.#listen(next);
     this.#via = next;
     if (last !== this.#socket) last.close();
@@ -116,6 +122,7 @@ export class DatagramSocket {
   async close(how: 'orderly' | 'crash' = 'orderly'): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#crashed = how === 'crash';
     if (how === 'orderly') this.#service?.close();
     const sockets = new Set([this.#socket, this.#via]);
     await Promise.all([...sockets].map((socket) => closeSocket(socket)));
@@ -132,6 +139,7 @@ export class DatagramSocket {
   }
 
   #transmit(bytes: Uint8Array, to: TransportAddress): void {
+    if (this.#crashed) return;
     this.sent.push({ bytes, to: formatTransportAddress(to) });
     this.#via.send(bytes, to.port, to.ip, () => {});
   }
@@ -149,9 +157,14 @@ export class DatagramSocket {
   }
 }
 
+/** At once, so that what is sent goes out before the socket closes. */
+const literally: NonNullable<dgram.SocketOptions['lookup']> = (ip, _options, callback) => callback(null, ip, 4);
+
 async function bound(port: number): Promise<dgram.Socket> {
-  const socket = dgram.createSocket('udp4').bind(port, '127.0.0.1');
-  await once(socket, 'listening');
+  const socket = dgram.createSocket({ type: 'udp4', lookup: literally });
+  const listening = once(socket, 'listening');
+  socket.bind(port, '127.0.0.1');
+  await listening;
   return socket;
 }
 
