@@ -133,11 +133,12 @@ export class MobileDgram implements DatagramPort {
       if (ip !== undefined) this.#put(newSendRequest(), [bytes], to.port, ip, false);
       return;
     }
-    if (to.ip !== peer.name.ip || to.port !== peer.name.port) return;
-    // The kernel answers with the error of an earlier datagram in place of sending this one.
+    if (!isSame(to, peer.name)) return;
+    // The kernel answers with the error of an earlier datagram in place of sending this one. The application hears of it
+    // later, for it may answer with any call.
     const status = this.#put(newSendRequest(), [bytes], false);
     if (status !== REFUSED) return;
-    this.#give(() => this.#fail(REFUSED));
+    process.nextTick(() => this.#give(() => this.#fail(REFUSED)));
     this.#put(newSendRequest(), [bytes], false);
   }
 
@@ -226,7 +227,7 @@ export class MobileDgram implements DatagramPort {
     if (this.#gone || this.#policy.requires(from)) return false;
     const peer = this.#peer;
     if (peer?.before === undefined) return true;
-    return from.ip === peer.name.ip && from.port === peer.name.port;
+    return isSame(from, peer.name);
   }
 
   #fail(status: number): void {
@@ -286,8 +287,9 @@ export class MobileDgram implements DatagramPort {
     const { bytes, to } = outgoing;
     const ip = this.#names.addressOf(to.ip);
     if (ip === undefined) return done;
-    const connected = this.#peer !== undefined && this.#peer.before === undefined;
-    const status = connected
+    const connectedTo = this.#peer?.before === undefined ? this.#peer?.name : undefined;
+    if (connectedTo !== undefined && !isSame(to, connectedTo)) return done;
+    const status = connectedTo
       ? this.#put(request, [bytes], hasCallback)
       : this.#put(request, [bytes], to.port, ip, hasCallback);
     if (status === TOO_LARGE) return status;
@@ -367,6 +369,10 @@ export class MobileDgram implements DatagramPort {
     this.#native.getsockname.call(this.#handle, out);
     return out;
   }
+}
+
+function isSame(a: TransportAddress, b: TransportAddress): boolean {
+  return a.port === b.port && a.ip === b.ip;
 }
 
 function tell(out: AddressOut, address: AddressOut): number {

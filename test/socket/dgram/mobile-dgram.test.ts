@@ -319,6 +319,33 @@ describe('A connected socket with a flow', () => {
   });
 });
 
+describe('An ICMP error that a datagram of mobisock has met in place of the application', () => {
+  it('reaches the application', async () => {
+    const { endpoint } = mobileLayer();
+    const closed = await boundSocket();
+    const { port } = closed.address();
+    closed.close();
+    const client = await connectTo(await boundSocket(), port);
+    const service = endpoint.datagrams.at(client.address().port);
+    const asked: boolean[] = [];
+    const settled = new Promise<void>((resolve) => {
+      service.handleUnreachable = () => {
+        asked.push(asked.length > 0);
+        if (asked.length === 2) resolve();
+        return asked.length > 1;
+      };
+    });
+    const errors: Error[] = [];
+    client.on('error', (error) => errors.push(error));
+    client.send('theirs');
+    service.options.port.transmit(Buffer.from('ours'), { ip: '127.0.0.1', port });
+    expect(errors).toEqual([]);
+    await settled;
+    expect(errors).toMatchObject([{ code: 'ECONNREFUSED', syscall: 'recvmsg' }]);
+    expect(asked).toEqual([false, true]);
+  });
+});
+
 describe('A socket of both families', () => {
   it('knows IPv4 peers by mapped addresses, whatever happens underneath', async () => {
     const { endpoint } = mobileLayer();
