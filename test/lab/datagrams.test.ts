@@ -1,0 +1,204 @@
+/** UDP sockets of unmodified programs in real kernels: the conversation goes on through moves, and names stay. */
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { BUILT_FILE, builtPackage } from '../built-package.ts';
+import { createLab, type Family, type Host, type Lab, labMissing, type Program } from './index.ts';
+import { MoveWatch, pauseText } from './pause.ts';
+
+const missing = await labMissing();
+const PROGRAM = join(import.meta.dirname, 'programs', 'datagrams.mjs');
+const COMMAND = join(BUILT_FILE, '..', 'cli', 'main.js');
+const PORT = 7100;
+/** Generous: it tells a pause from a stall. */
+const STALL_MS = 2_000;
+/** A program under test that prints nothing for so long has stopped. */
+const LINE_LIMIT_MS = 15_000;
+
+interface Line {
+  readonly event: string;
+  readonly at: number;
+  readonly text: string;
+  readonly from: string;
+  readonly to: string;
+  readonly code: string;
+}
+
+/** One of the two programs, and the lines that it prints. */
+class Talker {
+  readonly program: Program;
+  readonly lines: Line[] = [];
+  #waiting: (() => void)[] = [];
+
+  constructor(host: Host, args: readonly string[], env: Readonly<Record<string, string>>) {
+    this.program = host.run('node', [PROGRAM, ...args], {
+      nodeFlags: ['--import', builtPackage()],
+      env: { MOBISOCK_EVENTS: 'stderr', ...env },
+    });
+    for (const stream of ['stdout', 'stderr'] as const) void this.#follow(stream);
+  }
+
+  async #follow(stream: 'stdout' | 'stderr'): Promise<void> {
+    for (;;) {
+      const [text = ''] = await this.program.line(/^\{.*\}$/, { stream, timeoutMs: 3_600_000 }).catch(() => []);
+      if (text === '') return;
+      this.lines.push(JSON.parse(text) as Line);
+      for (const resolve of this.#waiting.splice(0)) resolve();
+    }
+  }
+
+  /** The first line of that kind from that moment on. */
+  async line(event: string, fromAt = 0, where: (line: Line) => boolean = () => true): Promise<Line> {
+    for (;;) {
+      const found = this.lines.find((line) => line.event === event && line.at >= fromAt && where(line));
+      if (found !== undefined) return found;
+      const change = new Promise<boolean>((resolve) => this.#waiting.push(() => resolve(true)));
+      if (await Promise.race([change, sleep(LINE_LIMIT_MS, false)])) continue;
+      const last = this.lines.slice(-15).map((line) => JSON.stringify(line));
+      throw new Error(`${this.program.title} says nothing any more, and not "${event}":\n${last.join('\n')}`);
+    }
+  }
+
+  names(event: 'heard' | 'answer'): string[] {
+    return [...new Set(this.lines.filter((line) => line.event === event).map(({ from }) => from))];
+  }
+
+  numbers(event: 'heard' | 'answer'): string[] {
+    return this.lines.filter((line) => line.event === event).map(({ text }) => text.split(' ')[0] as string);
+  }
+}
+
+describe.skipIf(missing)('a datagram conversation', { timeout: 60_000 }, () => {
+  let lab: Lab;
+  afterEach(() => lab.close());
+
+  interface Conversation {
+    readonly client: Talker;
+    readonly server: Talker;
+  }
+
+  function startServer(family: Family, env: Readonly<Record<string, string>> = {}): Talker {
+    return new Talker(lab.server, ['server', family === 'ipv6' ? '::' : '0.0.0.0', `${PORT}`], env);
+  }
+
+  /** Until a flow carries it both ways. */
+  async function start(
+    network: string,
+    family: Family,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<Conversation> {
+    const server = startServer(family, env);
+    await server.line('ready');
+    const type = family === 'ipv6' ? 'udp6' : 'udp4';
+    const client = new Talker(lab.client, ['client', lab.server.address(network, family), `${PORT}`, type], env);
+    await Promise.all([client.line('session:open'), server.line('session:open')]);
+    return { client, server };
+  }
+
+  /** How long after that moment something came that was sent after it, at each end. */
+  async function pauses({ client, server }: Conversation, usableAt: number): Promise<number[]> {
+    const heard = await server.line('heard', usableAt);
+    const answer = await client.line('answer', usableAt);
+    return [answer.at - usableAt, heard.at - usableAt];
+  }
+
+  /** Nobody was ever called by another name, no datagram came twice, and there was no error. */
+  function expectOneConversation({ client, server }: Conversation): void {
+    const [connected] = client.lines.filter(({ event }) => event === 'connected');
+    expect(client.names('answer')).toEqual([connected?.to]);
+    const [name, ...others] = server.names('heard');
+    expect(others).toEqual([]);
+    expect(
+      client.lines.filter(({ event }) => event === 'answer').every(({ text }) => text.endsWith(name as string)),
+    ).toBe(true);
+    for (const numbers of [client.numbers('answer'), server.numbers('heard')]) {
+      expect(new Set(numbers).size).toBe(numbers.length);
+    }
+    expect([...client.lines, ...server.lines].filter(({ event }) => event === 'error')).toEqual([]);
+    expect([...client.lines, ...server.lines].filter(({ event }) => event === 'session:close')).toEqual([]);
+  }
+
+  describe('between two networks each', () => {
+    beforeEach(async () => {
+      lab = await createLab();
+    });
+
+    test.each(['ipv4', 'ipv6'] as const)('goes on when the client moves, over %s', async (family) => {
+      const conversation = await start('east', family);
+      const watch = await MoveWatch.start(lab.client);
+      const all: number[] = [];
+      for (let move = 0; move < 6; move++) {
+        const usableAt = await watch.move(move % 2 === 0 ? 'lte' : 'wifi', { outageMs: 200 });
+        all.push(...(await pauses(conversation, usableAt)));
+      }
+      console.log(`pause of datagrams, the client moves, ${family}: ${pauseText(all)}`);
+      expect(Math.max(...all)).toBeLessThan(STALL_MS);
+      expectOneConversation(conversation);
+    });
+
+    test('goes on when the server moves', async () => {
+      const conversation = await start('east', 'ipv4');
+      const watch = await MoveWatch.start(lab.server);
+      const all: number[] = [];
+      for (let move = 0; move < 6; move++) {
+        const usableAt = await watch.move(move % 2 === 0 ? 'west' : 'east', { outageMs: 200 });
+        all.push(...(await pauses(conversation, usableAt)));
+      }
+      console.log(`pause of datagrams, the server moves: ${pauseText(all)}`);
+      expect(Math.max(...all)).toBeLessThan(STALL_MS);
+      expectOneConversation(conversation);
+    });
+
+    test('goes on when a NAT forgets its mapping, and names stay', async () => {
+      await lab.nat.enable({ networks: ['wifi'], families: 'both' });
+      const conversation = await start('east', 'ipv4');
+      for (let times = 0; times < 3; times++) {
+        const at = Date.now();
+        await lab.nat.rebind({ established: 'silent' });
+        await pauses(conversation, at);
+      }
+      await conversation.server.line('session:move');
+      expectOneConversation(conversation);
+    });
+
+    test('goes on with a server that is killed and started again', async () => {
+      const { client, server } = await start('east', 'ipv4');
+      server.program.kill('SIGKILL');
+      await server.program.exit;
+      const next = startServer('ipv4');
+      await next.line('ready');
+      await next.line('session:open');
+      const at = Date.now();
+      await client.line('answer', at);
+      expect(client.names('answer')).toEqual([`${lab.server.address('east', 'ipv4')} ${PORT}`]);
+      expect(next.names('heard')).toHaveLength(1);
+      const noise = next.lines.filter(({ event, text }) => event === 'heard' && !/^\d+$/.test(text));
+      expect(noise.length).toBeLessThanOrEqual(1);
+    });
+
+    test('tells a client that nobody is there any more', async () => {
+      const { client, server } = await start('east', 'ipv4');
+      server.program.kill('SIGKILL');
+      expect((await client.line('error')).code).toBe('ECONNREFUSED');
+    });
+  });
+
+  test('goes on when both move at the same instant', async () => {
+    const rounds = 4;
+    const networks = (name: string): string[] => Array.from({ length: rounds + 1 }, (_, i) => `${name}${i}`);
+    lab = await createLab({ hosts: { client: networks('home'), server: networks('rack'), third: ['hub'] } });
+    const third = lab.host('third').run('node', [COMMAND, 'rendezvous']);
+    await third.line(/^rendezvous: ready/);
+    const env = { MOBISOCK_RENDEZVOUS: lab.host('third').address('hub', 'ipv6') };
+    const conversation = await start('rack0', 'ipv6', env);
+    const watches = [await MoveWatch.start(lab.client), await MoveWatch.start(lab.server)] as const;
+    const all: number[] = [];
+    for (let round = 1; round <= rounds; round++) {
+      const usable = await Promise.all([watches[0].move(`home${round}`), watches[1].move(`rack${round}`)]);
+      all.push(...(await pauses(conversation, Math.max(...usable))));
+    }
+    console.log(`pause of datagrams, both move: ${pauseText(all)}`);
+    expect(Math.max(...all)).toBeLessThan(STALL_MS);
+    expectOneConversation(conversation);
+  });
+});
