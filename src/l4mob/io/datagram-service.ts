@@ -130,7 +130,9 @@ export class MobileDatagramService implements DatagramService {
       this.#lastSent = named;
       return this.#sendBy(named, pieces);
     }
-    if (named !== undefined) return { bytes: payloadOf(pieces), to: named.address };
+    if (named !== undefined) {
+      return this.#requires(named.address) ? 'dropped' : { bytes: payloadOf(pieces), to: named.address };
+    }
     this.#notePlain(to);
     return undefined;
   }
@@ -248,7 +250,7 @@ export class MobileDatagramService implements DatagramService {
     if (named instanceof FlowDriver && named.takesPlain(monotonicNow())) return false;
     if (this.#connected !== undefined && (named !== undefined || !this.#isConnectedTo(from))) return true;
     if (named !== undefined) {
-      const alias = this.#names.aliasFor(from);
+      const alias = this.#requires(from) ? undefined : this.#names.aliasFor(from);
       if (alias !== undefined) this.#port.deliver(bytes, alias.name);
       return true;
     }

@@ -296,6 +296,24 @@ describe('names', () => {
     expect([(await toClient).text, (await toStranger).text]).toEqual(['client', 'stranger']);
   });
 
+  test('have no stranger beside them where flows are required', async () => {
+    let required = false;
+    const server = answering(await open(endpoint(), { requires: () => required }));
+    const client = await join(server, endpoint());
+    const { port } = client.address;
+    await client.rebind();
+    await say(client, 'moved away', server.address);
+    await client.leavePort();
+    await wait(3_100);
+    const stranger = await open(undefined, {}, port);
+    const { text } = await say(stranger, 'stranger', server.address);
+    required = true;
+    expect(server.send('answer', parse(text.slice('stranger from '.length)))).toBe('dropped');
+    stranger.send('unheard', server.address);
+    expect((await say(client, 'still here', server.address)).text).toBe(`still here from ${nameOf(client)}`);
+    expect(server.received.map((each) => each.text)).not.toContain('unheard');
+  });
+
   test('stay with a stranger who gets a flow of its own', async () => {
     const { client, server } = await pair();
     const name = nameOf(client);
