@@ -150,6 +150,7 @@ export class LoopbackEndpoint implements MobilityEndpoint, DatagramEndpoint {
   sessions(): SessionInfo[] {
     return [...this.streams].map(({ id, local, remote, path, moves }) => ({
       id,
+      transport: 'tcp',
       role: 'initiator',
       state: 'open',
       local,

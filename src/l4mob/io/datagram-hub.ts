@@ -22,8 +22,9 @@ import { CONTACT_WAITS_MS } from './datagram-contact.ts';
 import { MobileDatagramService } from './datagram-service.ts';
 import type { FlowDriver } from './flow-driver.ts';
 import type { DatagramService, DatagramServiceOptions } from './mobile-datagrams.ts';
-import type { SessionLifeEvent } from './mobile-stream.ts';
+import type { SessionInfo, SessionLifeEvent } from './mobile-stream.ts';
 import type { RendezvousDirectory } from './rendezvous-directory.ts';
+import { flowInfo } from './session-info.ts';
 import type { SessionTerms } from './session-terms.ts';
 import { SharedAlarm } from './shared-alarm.ts';
 import { VerdictCache } from './verdict-cache.ts';
@@ -240,6 +241,10 @@ export class DatagramHub {
   }
 
   // ---- for those who look --------------------------------------------------------------------------------------------
+
+  sessions(): SessionInfo[] {
+    return Array.from(this.#drivers.values(), ({ driver, service }) => flowInfo(driver, service.local));
+  }
 
   opened(driver: FlowDriver, local: TransportAddress): void {
     this.#host.rendezvous?.prepare();

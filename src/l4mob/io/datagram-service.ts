@@ -102,6 +102,11 @@ export class MobileDatagramService implements DatagramService {
     return this.#drivers.size;
   }
 
+  /** Of the socket. */
+  get local(): TransportAddress {
+    return this.#port.local;
+  }
+
   handleDatagram(bytes: Buffer, from: TransportAddress): boolean {
     if (mayBeFlowDatagram(bytes)) {
       const driver = this.#hub.find(bytes);

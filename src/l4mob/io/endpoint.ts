@@ -167,7 +167,7 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
   }
 
   sessions(): SessionInfo[] {
-    return [...this.#drivers].map(sessionInfo);
+    return [...[...this.#drivers].map(sessionInfo), ...(this.#datagrams?.sessions() ?? [])];
   }
 
   yieldUdpPort(port: number): void {

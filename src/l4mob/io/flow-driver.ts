@@ -56,6 +56,9 @@ export class FlowDriver implements AlarmOwner {
   #plainUntil: Instant = Number.POSITIVE_INFINITY;
   #open = true;
   #suspended = false;
+  #moves = 0;
+  #bytesSent = 0;
+  #bytesReceived = 0;
   /** While the peer is lost. */
   recovery: PeerRecovery | undefined;
 
@@ -83,6 +86,24 @@ export class FlowDriver implements AlarmOwner {
     return this.#open && this.flow.unansweredSince !== undefined;
   }
 
+  get suspended(): boolean {
+    return this.#suspended;
+  }
+
+  /** Of either end. */
+  get moves(): number {
+    return this.#moves;
+  }
+
+  /** Of the application's. */
+  get bytesSent(): number {
+    return this.#bytesSent;
+  }
+
+  get bytesReceived(): number {
+    return this.#bytesReceived;
+  }
+
   /** Whether a plain datagram from the address that is its name can be the peer's. */
   takesPlain(now: Instant): boolean {
     return now < this.#plainUntil;
@@ -90,6 +111,7 @@ export class FlowDriver implements AlarmOwner {
 
   send(now: Instant, payload: Uint8Array): Buffer | undefined {
     const bytes = this.flow.send(now, payload);
+    if (bytes !== undefined) this.#bytesSent += payload.length;
     this.#host.alarm.expect(this, this.flow.pollTimeout());
     return bytes;
   }
@@ -97,6 +119,7 @@ export class FlowDriver implements AlarmOwner {
   /** Returns what is the application's. */
   handleDatagram(now: Instant, bytes: Uint8Array, from: TransportAddress): Uint8Array | undefined {
     const payload = this.flow.handleDatagram(now, bytes, from);
+    if (payload !== undefined) this.#bytesReceived += payload.length;
     this.#settle(now);
     return payload;
   }
@@ -170,6 +193,7 @@ export class FlowDriver implements AlarmOwner {
         this.#host.ended(this);
         break;
       default:
+        if (event.type === 'moved' || event.type === 'peer-moved') this.#moves += 1;
         this.#host.located(this, event);
     }
   }

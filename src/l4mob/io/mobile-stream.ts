@@ -113,6 +113,8 @@ export interface ListenHandle {
 /** A running session for people and programs that look. */
 export interface SessionInfo {
   readonly id: string;
+  /** 'udp': a datagram flow. */
+  readonly transport: 'tcp' | 'udp';
   readonly role: 'initiator' | 'responder';
   readonly state: 'opening' | 'open' | 'suspended' | 'closing';
   readonly local: TransportAddress;
@@ -122,7 +124,7 @@ export interface SessionInfo {
   readonly moves: number;
   readonly bytesSent: number;
   readonly bytesReceived: number;
-  /** Bytes kept for sending again. */
+  /** Bytes kept for sending again; none of a datagram flow. */
   readonly unacknowledged: number;
 }
 

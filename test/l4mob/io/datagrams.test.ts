@@ -274,6 +274,19 @@ describe('names', () => {
     expect(count('responder move')).toBeGreaterThanOrEqual(3);
   });
 
+  test('are what sessions() calls the peers, wherever they are', async () => {
+    const of = endpoint();
+    const server = answering(await open(of));
+    const client = await join(server, endpoint());
+    await client.rebind();
+    await say(client, 'moved away', server.address);
+    const [session, ...others] = of.sessions();
+    expect(others).toEqual([]);
+    expect(session).toMatchObject({ transport: 'udp', role: 'responder', state: 'open', remote: client.address });
+    expect(session?.path?.remote).not.toEqual(client.address);
+    expect(session?.bytesReceived).toBeGreaterThanOrEqual('moved away'.length);
+  });
+
   test("are not shared by a stranger at a peer's former address", async () => {
     const { client, server } = await pair();
     const name = nameOf(client);
