@@ -221,7 +221,11 @@ export class MobileDatagramService implements DatagramService {
 
   #handleSignal(type: SignalType, bytes: Buffer, from: TransportAddress): boolean {
     if (type === SIGNAL_TYPE.init) return this.#handleInit(bytes, from);
-    if (type === SIGNAL_TYPE.rendezvousAnswer) return this.#hub.rendezvous?.handleAnswer(bytes, from) === true;
+    if (type === SIGNAL_TYPE.rendezvousAnswer) {
+      // One that comes too late, or twice, is no business of the application's either.
+      this.#hub.rendezvous?.handleAnswer(bytes, from);
+      return this.#hub.rendezvous !== undefined;
+    }
     if (type !== SIGNAL_TYPE.offer) return false;
     this.#contacts.handleOffer(bytes, from);
     return true;

@@ -4,7 +4,7 @@ import { formatTransportAddress, type TransportAddress } from '../../../src/core
 import { Endpoint, type EndpointOptions } from '../../../src/l4mob/io/endpoint.ts';
 import type { SessionLifeEvent } from '../../../src/l4mob/io/mobile-stream.ts';
 import { DATAGRAM_TYPE, MAX_DATAGRAM_PAYLOAD } from '../../../src/l4mob/wire/datagram.ts';
-import { signalTypeOf } from '../../../src/l4mob/wire/signal-header.ts';
+import { SIGNAL_TYPE, signalTypeOf } from '../../../src/l4mob/wire/signal-header.ts';
 import { DatagramSocket, type Received, type SocketRules } from './datagram-socket.ts';
 
 let endpoints: Endpoint[];
@@ -307,6 +307,21 @@ describe('names', () => {
     server.send('client', parse(name));
     server.send('stranger', parse(alias));
     expect([(await toClient).text, (await toStranger).text]).toEqual(['client', 'stranger']);
+  });
+
+  test.each([
+    { rendezvous: [{ host: '127.0.0.1', port: 9 }], heard: ['after it'] },
+    { rendezvous: [], heard: ['too late', 'after it'] },
+  ])('are not given what a rendezvous says too late, where there is one ($heard)', async ({ rendezvous, heard }) => {
+    const server = await open(endpoint({ rendezvous }));
+    const stranger = await open();
+    const late = `L4MB${String.fromCharCode(1, SIGNAL_TYPE.rendezvousAnswer, 0, 0)}`;
+    stranger.send(late, server.address);
+    const after = server.next();
+    stranger.send('after it', server.address);
+    await after;
+    while (server.received.length < heard.length) await server.next();
+    expect(server.received.map(({ text }) => (text === late ? 'too late' : text))).toEqual(heard);
   });
 
   test('have no stranger beside them where flows are required', async () => {
