@@ -1,7 +1,6 @@
 /**
  * A TCP connection as subflows need it: node's own TCP handle without node's stream above it. What arrives is read into
- * one buffer that all connections of the process share, what is written goes to the kernel in the same call. A third of
- * a small request's cost is saved by it, and some 2 KB of an idle connection.
+ * one buffer that all connections of the process share, what is written goes to the kernel in the same call. ADR 5.
  *
  * The handle's interface is the one that node's own `net` uses; it is the same in node 20, 22, 24 and 26.
  */
