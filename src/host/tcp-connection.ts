@@ -151,7 +151,8 @@ export class TcpConnection {
   resume(): void {
     if (this.#reading || this.#closed) return;
     this.#reading = true;
-    this.#handle.readStart();
+    const status = this.#handle.readStart();
+    if (status !== 0) this.#failSoon(systemError(status, 'read'));
   }
 
   /** Leaves what comes to the kernel. */
