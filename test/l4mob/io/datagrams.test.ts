@@ -294,8 +294,8 @@ describe('names', () => {
     await client.rebind();
     await say(client, 'moved away', server.address);
     await client.leavePort();
-    await wait(3_100); // what the flow has overtaken is the peer's until then
     const stranger = await open(undefined, {}, port);
+    await wait(3_100); // what the flow has overtaken is the peer's until then
     expect(nameOf(stranger)).toBe(name);
     const { text } = await say(stranger, 'stranger', server.address);
     const alias = text.slice('stranger from '.length);
@@ -332,8 +332,8 @@ describe('names', () => {
     await client.rebind();
     await say(client, 'moved away', server.address);
     await client.leavePort();
-    await wait(3_100);
     const stranger = await open(undefined, {}, port);
+    await wait(3_100);
     const { text } = await say(stranger, 'stranger', server.address);
     required = true;
     expect(server.send('answer', parse(text.slice('stranger from '.length)))).toBe('dropped');
@@ -349,8 +349,8 @@ describe('names', () => {
     await client.rebind();
     await say(client, 'moved away', server.address);
     await client.leavePort();
-    await wait(3_100);
     const stranger = await open(endpoint(), {}, port);
+    await wait(3_100);
     stranger.service.connected(server.address);
     const { text } = await say(stranger, 'stranger', server.address);
     const alias = text.slice('stranger from '.length);
@@ -363,10 +363,11 @@ describe('names', () => {
     expect(server.flows).toBe(2);
   });
 
-  test('of thousands on one socket are never mixed up, nor with those of plain peers', {
+  test('of very many on one socket are never mixed up, nor with those of plain peers', {
     timeout: 150_000,
   }, async () => {
-    const flows = process.env.MOBISOCK_TEST_LONG === '1' ? 5_000 : 1_500;
+    // Each takes a port from whatever else runs on this host.
+    const flows = process.env.MOBISOCK_TEST_LONG === '1' ? 5_000 : 300;
     const server = answering(await open(endpoint()));
     const of = endpoint();
     const clients: DatagramSocket[] = [];
