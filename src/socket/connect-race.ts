@@ -12,6 +12,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import type net from 'node:net';
 import { constants } from 'node:os';
+import { monotonicNow } from '../host/clock.ts';
 import type { MobileStream, MobilityEndpoint, PendingOpen, PlainReason } from '../l4mob/io/mobile-stream.ts';
 import { shielded } from './application-call.ts';
 import { exchangeHandle, isBelowTls, reinitializeOf, shadow, transportOf, unshadow } from './handle-exchange.ts';
@@ -117,10 +118,6 @@ export class ConnectRace {
     if (isBelowTls(inside(this.#init.socket)._handle)) return this.#stayPlain();
     this.#keepAlive = setInterval(() => {}, KEEP_ALIVE_MS);
     const { endpoint, addresses, host, sessionPort, required, aware, headStartMs } = this.#init;
-    if (!required && !aware) {
-      // An answer that lies in the socket's buffer by then has come in time: it is read before setImmediate.
-      this.#headStart = setTimeout(() => setImmediate(() => this.#startPlain()), headStartMs);
-    }
     const pending = endpoint.open(
       {
         addresses: addresses.length === 0 ? [address] : addresses,
@@ -139,7 +136,22 @@ export class ConnectRace {
     );
     if (this.#settled) pending.cancel();
     else this.#pending = pending;
+    if (!required && !aware && !this.#settled) {
+      this.#waitUntil(monotonicNow() + headStartMs);
+    }
     return 0;
+  }
+
+  /**
+   * The head start counts from when the peer has been asked, for which a process that does it for the first time needs
+   * half as long; timers count from when the event loop woke up.
+   */
+  #waitUntil(deadline: number): void {
+    this.#headStart = setTimeout(() => {
+      if (monotonicNow() < deadline) this.#waitUntil(deadline);
+      // An answer that lies in the socket's buffer by now has come in time: it is read before this.
+      else setImmediate(() => this.#startPlain());
+    }, deadline - monotonicNow());
   }
 
   /** A handle that TLS was put on while it was connecting can't be exchanged any more. */

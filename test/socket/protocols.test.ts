@@ -6,8 +6,9 @@ import https from 'node:https';
 import type net from 'node:net';
 import tls from 'node:tls';
 import { Agent, request as undiciRequest } from 'undici';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
+import { nodeBinding } from '../../src/host/node-binding.ts';
 import { certificate } from './certificate.ts';
 import type { LoopbackEndpoint } from './loopback-endpoint.ts';
 import { bytesOf, isMobile, listening, mobileLayer } from './mobile-layer.ts';
@@ -21,6 +22,14 @@ let endpoint: LoopbackEndpoint;
 beforeEach(() => {
   ({ endpoint } = mobileLayer({ verdict: 'aware', headStartMs: HEAD_START_MS }));
 });
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+interface TcpBinding {
+  readonly TCP: { readonly prototype: { connect(...args: unknown[]): number } };
+}
 
 /** Answers with what it was sent. */
 function echo(request: http.IncomingMessage, response: http.ServerResponse): void {
@@ -113,10 +122,13 @@ describe('TLS', () => {
         exchanged = isMobile(socket);
         handlers.onPlain('session-port-unreachable');
       };
-      setTimeout(() => setImmediate(fail), HEAD_START_MS);
-      // Both timers are due when the loop goes on, so the kernel's answer to the plain attempt is seen after the offer.
-      const due = performance.now() + HEAD_START_MS + 5;
-      while (performance.now() < due);
+      // Behind the call that begins the plain attempt, and before the kernel's answer to it is seen.
+      const { prototype } = nodeBinding<TcpBinding>('tcp_wrap').TCP;
+      const native = prototype.connect;
+      vi.spyOn(prototype, 'connect').mockImplementationOnce(function (this: unknown, ...args) {
+        process.nextTick(fail);
+        return native.apply(this, args);
+      });
       return { cancel: () => {} };
     };
     const socket = tls.connect({ ...options, port });
