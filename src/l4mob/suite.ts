@@ -16,7 +16,7 @@ import {
   type KeyObject,
 } from 'node:crypto';
 import { equalConstantTime } from '../core/bytes.ts';
-import { MESSAGE_AT, ShortHmac } from './short-hmac.ts';
+import { hmacDigest, hmacFrame, isDigestAt, MESSAGE_AT } from './short-hmac.ts';
 
 export const TAG_BYTES = 16;
 /** Subflow number (32 bits) and record number (64 bits): unique for a key, so that no nonce is used twice. */
@@ -63,7 +63,6 @@ const SHORT_MESSAGE_BYTES = 4096;
 
 class HmacProtector implements RecordSealer, RecordOpener {
   readonly #key: Uint8Array;
-  readonly #short: ShortHmac;
   #running: Hmac | undefined;
   /** A short message, as far as it has come. */
   #frame: Buffer | undefined;
@@ -71,7 +70,6 @@ class HmacProtector implements RecordSealer, RecordOpener {
 
   constructor(key: Uint8Array) {
     this.#key = key;
-    this.#short = new ShortHmac(key);
   }
 
   seal(prefix: MacPrefix, payload: readonly Uint8Array[]): SealedRecord {
@@ -87,7 +85,7 @@ class HmacProtector implements RecordSealer, RecordOpener {
     if (messageBytes > SHORT_MESSAGE_BYTES) {
       this.#running = createHmac('sha256', this.#key).update(whole);
     } else {
-      this.#frame = this.#short.frame(messageBytes);
+      this.#frame = hmacFrame(messageBytes);
       this.#frame.set(whole, MESSAGE_AT);
       this.#filled = MESSAGE_AT + whole.length;
     }
@@ -104,10 +102,7 @@ class HmacProtector implements RecordSealer, RecordOpener {
 
   finish(tag: Uint8Array): boolean {
     const digest = this.#digest();
-    if (digest === undefined) return false;
-    let difference = tag.length ^ TAG_BYTES;
-    for (let i = 0; i < TAG_BYTES; i++) difference |= digest.charCodeAt(i) ^ (tag[i] as number);
-    return difference === 0;
+    return digest !== undefined && tag.length === TAG_BYTES && isDigestAt(digest, TAG_BYTES, tag, 0);
   }
 
   /** Cut to its first half, as latin1; undefined where nothing was started. */
@@ -116,7 +111,7 @@ class HmacProtector implements RecordSealer, RecordOpener {
     const running = this.#running;
     this.#frame = undefined;
     this.#running = undefined;
-    const digest = frame === undefined ? running?.digest('binary') : this.#short.digest(frame);
+    const digest = frame === undefined ? running?.digest('binary') : hmacDigest(this.#key, frame);
     return digest?.slice(0, TAG_BYTES);
   }
 }

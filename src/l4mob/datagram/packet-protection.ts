@@ -6,8 +6,9 @@
  * Built for speed, since it runs for every packet: no state but the key, one scratch buffer for the process, and for
  * HMAC two one-shot hashes: measured at 1225 bytes, 1.8 us against 3.6 us for `createHmac`.
  */
-import { createCipheriv, createDecipheriv, hash } from 'node:crypto';
+import { createCipheriv, createDecipheriv } from 'node:crypto';
 import { equalConstantTime } from '../../core/bytes.ts';
+import { hmacDigest, isDigestAt, MESSAGE_AT, writeBinary } from '../short-hmac.ts';
 import { NONCE_BYTES, type Suite, type SuiteName, TAG_BYTES } from '../suite.ts';
 import { type DatagramHeader, datagramHeaderBytes, writeDatagramHeader } from '../wire/datagram.ts';
 
@@ -21,19 +22,13 @@ export interface PacketProtection {
   open(key: Uint8Array, portPair: number, header: DatagramHeader, bytes: Uint8Array): Uint8Array | undefined;
 }
 
-const HASH_BLOCK_BYTES = 64;
-const HASH_BYTES = 32;
-const PORT_PAIR_AT = HASH_BLOCK_BYTES;
+const PORT_PAIR_AT = MESSAGE_AT;
 const PACKET_AT: number = PORT_PAIR_AT + 4;
 /** The largest packet that can come, or a bit more. */
 const SCRATCH_BYTES: number = PACKET_AT + 65_535 + 64;
-const INNER_PAD = 0x36;
-const OUTER_PAD = 0x5c;
 
-/** Filled, used and forgotten within a call: HMAC's inner block, then what is covered. */
-const scratch = Buffer.alloc(SCRATCH_BYTES, INNER_PAD);
-/** HMAC's outer block, then the inner hash. */
-const outer = Buffer.alloc(HASH_BLOCK_BYTES + HASH_BYTES, OUTER_PAD);
+/** Filled, used and forgotten within a call: an HMAC's frame, whose message is what is covered. */
+const scratch = Buffer.alloc(SCRATCH_BYTES);
 const nonce = new Uint8Array(NONCE_BYTES);
 const NO_BYTES = new Uint8Array(0);
 /** Packets are cut from it one behind the other, and it is let go with the last of them. */
@@ -49,24 +44,13 @@ class HmacProtection implements PacketProtection {
 
   open(key: Uint8Array, portPair: number, header: DatagramHeader, bytes: Uint8Array): Uint8Array | undefined {
     const length = restage(portPair, bytes);
-    const tag = hmac(key, length);
-    let difference = 0;
-    for (let i = 0; i < TAG_BYTES; i++) difference |= tag.charCodeAt(i) ^ (bytes[length + i] as number);
-    return difference === 0 ? bytes.subarray(datagramHeaderBytes(header.type), length) : undefined;
+    if (!isDigestAt(hmac(key, length), TAG_BYTES, bytes, length)) return undefined;
+    return bytes.subarray(datagramHeaderBytes(header.type), length);
   }
 }
 
-/** RFC 2104 over what is staged, for keys of one hash length; one character for each byte. */
 function hmac(key: Uint8Array, length: number): string {
-  // Behind the key both blocks hold the bare pads already.
-  for (let i = 0; i < HASH_BYTES; i++) {
-    const byte = key[i] as number;
-    scratch[i] = byte ^ INNER_PAD;
-    outer[i] = byte ^ OUTER_PAD;
-  }
-  const inner = hash('sha256', scratch.subarray(0, PACKET_AT + length), 'binary');
-  writeBinary(inner, outer, HASH_BLOCK_BYTES, HASH_BYTES);
-  return hash('sha256', outer, 'binary');
+  return hmacDigest(key, scratch.subarray(0, PACKET_AT + length));
 }
 
 class GmacProtection implements PacketProtection {
@@ -158,11 +142,6 @@ function allocate(bytes: number): Buffer {
   }
   slabUsed += bytes;
   return slab.subarray(slabUsed - bytes, slabUsed);
-}
-
-/** Byte by byte: for so few, a call into native code costs three times as much. */
-function writeBinary(text: string, target: Uint8Array, at: number, bytes: number): void {
-  for (let i = 0; i < bytes; i++) target[at + i] = text.charCodeAt(i);
 }
 
 function setU32(at: number, value: number): void {
