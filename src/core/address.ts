@@ -71,9 +71,13 @@ export function isUnspecified(ip: string): boolean {
   return ip === '::' || ip === '0.0.0.0';
 }
 
-/** Many hosts at once: 224.0.0.0/4, ff00::/8, and the broadcast of the local network. */
+/** Many hosts at once: multicast (RFC 5771, RFC 4291) and the limited broadcast. What is no address is no host either. */
 export function isGroupAddress(ip: string): boolean {
-  return ip === '255.255.255.255' || /^(?:22[4-9]|23\d)\.|^ff[0-9a-f]{2}:/i.test(ip);
+  const bytes = addressBytes(ip);
+  if (bytes === undefined) return true;
+  const first = bytes[0] as number;
+  if (bytes.length === 16) return first === 0xff;
+  return first >> 4 === 14 || bytes.every((byte) => byte === 255);
 }
 
 /** Wire form: one octet of length (4 or 16), then the address. */

@@ -2,9 +2,9 @@
  * What the policy says to one UDP socket about its peers. Knows the names behind the addresses that the application had
  * looked up, since rules may be about names.
  */
-import type { TransportAddress } from '../../core/address.ts';
+import { isGroupAddress, type TransportAddress } from '../../core/address.ts';
 import type { ListenerPolicy, OutgoingQuestion, Policy } from '../policy/policy.ts';
-import { isDirectedBroadcast, isGroupAddress } from './group-address.ts';
+import { isDirectedBroadcast } from './directed-broadcast.ts';
 
 /** Names remembered for a socket. Few programs send to as many; one forgotten counts as an address without a name. */
 const NAMES = 256;

@@ -1,15 +1,6 @@
-/** Destinations that are no single peer, so that no flow can lead to them. */
+/** Broadcast to one network: which address that is depends on the networks that this host is on. */
 import { addressBytes } from '../../core/address.ts';
 import { readLocalAddresses } from '../../host/local-addresses.ts';
-
-/** Multicast (RFC 5771, RFC 4291) and the limited broadcast. */
-export function isGroupAddress(ip: string): boolean {
-  const bytes = addressBytes(ip);
-  if (bytes === undefined) return true;
-  const first = bytes[0] as number;
-  if (bytes.length === 16) return first === 0xff;
-  return first >> 4 === 14 || bytes.every((byte) => byte === 255);
-}
 
 /** The broadcast address of a network that this host is on. Reads the interfaces, so ask only where it can be one. */
 export function isDirectedBroadcast(ip: string): boolean {
