@@ -12,7 +12,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import type net from 'node:net';
 import { constants } from 'node:os';
-import { monotonicNow } from '../host/clock.ts';
+import { Alarm, monotonicNow } from '../host/clock.ts';
 import type { MobileStream, MobilityEndpoint, PendingOpen, PlainReason } from '../l4mob/io/mobile-stream.ts';
 import { shielded } from './application-call.ts';
 import { exchangeHandle, isBelowTls, reinitializeOf, shadow, transportOf, unshadow } from './handle-exchange.ts';
@@ -64,7 +64,7 @@ export class ConnectRace {
   #attemptsMade = 0;
   /** The status of the last plain attempt that failed. */
   #failure: number | undefined;
-  #headStart: NodeJS.Timeout | undefined;
+  #headStart: Alarm | undefined;
   #keepAlive: NodeJS.Timeout | undefined;
 
   constructor(init: RaceInit) {
@@ -117,7 +117,7 @@ export class ConnectRace {
     this.#began = true;
     if (isBelowTls(inside(this.#init.socket)._handle)) return this.#stayPlain();
     this.#keepAlive = setInterval(() => {}, KEEP_ALIVE_MS);
-    const { endpoint, addresses, host, sessionPort, required, aware, headStartMs } = this.#init;
+    const { endpoint, addresses, host, sessionPort, required, aware } = this.#init;
     const pending = endpoint.open(
       {
         addresses: addresses.length === 0 ? [address] : addresses,
@@ -137,21 +137,16 @@ export class ConnectRace {
     if (this.#settled) pending.cancel();
     else this.#pending = pending;
     if (!required && !aware && !this.#settled) {
-      this.#waitUntil(monotonicNow() + headStartMs);
+      // From when the peer has been asked: a process that does it for the first time needs half as long for that. An
+      // answer that lies in the socket's buffer in the end has come in time: it is read before setImmediate.
+      this.#waitHeadStart(() => setImmediate(() => this.#startPlain()));
     }
     return 0;
   }
 
-  /**
-   * The head start counts from when the peer has been asked, for which a process that does it for the first time needs
-   * half as long; timers count from when the event loop woke up.
-   */
-  #waitUntil(deadline: number): void {
-    this.#headStart = setTimeout(() => {
-      if (monotonicNow() < deadline) this.#waitUntil(deadline);
-      // An answer that lies in the socket's buffer by now has come in time: it is read before this.
-      else setImmediate(() => this.#startPlain());
-    }, deadline - monotonicNow());
+  #waitHeadStart(act: () => void): void {
+    this.#headStart = new Alarm(act);
+    this.#headStart.set(monotonicNow() + this.#init.headStartMs);
   }
 
   /** A handle that TLS was put on while it was connecting can't be exchanged any more. */
@@ -176,7 +171,7 @@ export class ConnectRace {
   #onOffer(): void {
     if (this.#settled || this.#openFailed) return;
     this.#offered = true;
-    clearTimeout(this.#headStart);
+    this.#headStart?.set(undefined);
     if (this.#plainUnderWay) this.#toMobile();
   }
 
@@ -198,7 +193,7 @@ export class ConnectRace {
     this.#openFailed = true;
     this.#saysNo = reason !== 'limit';
     this.#pending = undefined;
-    clearTimeout(this.#headStart);
+    this.#headStart?.set(undefined);
     const { socket, required } = this.#init;
     const { address = '', port = 0 } = this.#request ?? {};
     if (required) {
@@ -266,7 +261,6 @@ export class ConnectRace {
   #startPlain(): void {
     if (this.#settled || this.#plainUnderWay || this.#failure !== undefined) return;
     if (this.#offered && !this.#openFailed) return;
-    if (this.#offered && !this.#openFailed) return;
     if (this.#mobile !== undefined) this.#toPlain();
     const status = this.#connectPlain();
     const transport = this.#transport;
@@ -320,9 +314,9 @@ export class ConnectRace {
     this.#plainUnderWay = false;
     // Where nothing listens no session can come of it, whatever became of the L4_INIT: one head start is enough.
     if (!this.#offered) {
-      this.#headStart = setTimeout(() => {
+      this.#waitHeadStart(() => {
         if (this.#failure !== undefined && !this.#offered) this.#deliverFailure(this.#failure);
-      }, this.#init.headStartMs);
+      });
     }
   }
 
@@ -344,7 +338,7 @@ export class ConnectRace {
   #settle(cancel = true): void {
     if (this.#settled) return;
     this.#settled = true;
-    clearTimeout(this.#headStart);
+    this.#headStart?.set(undefined);
     clearInterval(this.#keepAlive);
     const pending = this.#pending;
     this.#pending = undefined;
