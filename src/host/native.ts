@@ -14,7 +14,6 @@ type Method<This, Result> = (this: This, ...args: readonly unknown[]) => Result;
 export const nativeConnect: Method<net.Socket, net.Socket> = own(net.Socket.prototype.connect);
 export const nativeListen: Method<net.Server, net.Server> = own(net.Server.prototype.listen);
 export const nativeDgramBind: Method<dgram.Socket, dgram.Socket> = own(dgram.Socket.prototype.bind);
-export const nativeDgramConnect: Method<dgram.Socket, void> = own(dgram.Socket.prototype.connect);
 export const nativeDgramSend: Method<dgram.Socket, void> = own(dgram.Socket.prototype.send);
 
 let tlsConnect: typeof tls.connect | undefined;

@@ -100,11 +100,12 @@ function native(): Bindings {
   return bindings;
 }
 
-const SILENT: TcpConnectionHandler = { onBytes() {}, onEnd() {}, onError() {}, onDrain() {} };
+/** For whoever is heard no more: its bytes are read and forgotten. */
+export const UNHEARD: TcpConnectionHandler = { onBytes() {}, onEnd() {}, onError() {}, onDrain() {} };
 
 export class TcpConnection {
   readonly #handle: TcpHandle;
-  #handler: TcpConnectionHandler = SILENT;
+  #handler: TcpConnectionHandler = UNHEARD;
   #local: TransportAddress | undefined;
   #remote: TransportAddress | undefined;
   #reading = false;

@@ -8,7 +8,7 @@ import type { Instant } from '../../core/time.ts';
 import { Alarm, after, monotonicNow } from '../../host/clock.ts';
 import type { LocalAddress } from '../../host/local-addresses.ts';
 import { osRandom } from '../../host/random.ts';
-import type { TcpConnection } from '../../host/tcp-connection.ts';
+import { type TcpConnection, UNHEARD } from '../../host/tcp-connection.ts';
 import { type Association, isGenuineResume, refuseUnknown } from '../association.ts';
 import { MAX_PORT_CANDIDATES, MAX_TOMBSTONES, TOMBSTONE_MS } from '../limits.ts';
 import { type PortPair, PortPairTable, portPairKey, portPairText } from '../port-pairs.ts';
@@ -417,7 +417,7 @@ function turnAway(connection: TcpConnection, refusal: Uint8Array): void {
     cancelTimer();
     connection.close();
   };
-  connection.handler = { onBytes() {}, onEnd: close, onError: cancelTimer, onDrain() {} };
+  connection.handler = { ...UNHEARD, onEnd: close, onError: cancelTimer };
   connection.write([refusal]);
   connection.end();
 }

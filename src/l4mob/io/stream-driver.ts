@@ -6,7 +6,7 @@ import type { TransportAddress } from '../../core/address.ts';
 import type { Instant } from '../../core/time.ts';
 import { Alarm, monotonicNow } from '../../host/clock.ts';
 import { currentTurn } from '../../host/event-loop-turn.ts';
-import type { TcpConnection, TcpConnectionHandler } from '../../host/tcp-connection.ts';
+import { type TcpConnection, UNHEARD } from '../../host/tcp-connection.ts';
 import type { SessionErrorCode, SessionEvent, StreamSession, SubflowEnd, VerifiedHello } from '../stream-session.ts';
 import type { DriverHost } from './driver-host.ts';
 import type { MobileStream, OpenRequest, PathInfo, SessionLifeEventName, StreamOwner } from './mobile-stream.ts';
@@ -38,7 +38,6 @@ const SMALL_END_BYTES = 14 << 10;
 /** Records enough to keep the kernel busy while the next ones are made. */
 const BATCH_BYTES = 128 << 10;
 const NOTHING: readonly Uint8Array[] = [];
-const UNHEARD: TcpConnectionHandler = { onBytes() {}, onEnd() {}, onError() {}, onDrain() {} };
 
 export class StreamDriver implements MobileStream {
   readonly id: string;
