@@ -123,15 +123,7 @@ export class Acceptor {
       },
       unavailable: (port, error) => host.warn(`no session port on ${port.address}: ${error.message}`),
     };
-    const { groups, suites, limits } = options;
-    this.#responder = new Responder({
-      random: osRandom,
-      now: monotonicNow(),
-      groups,
-      suites,
-      portPairs: this.#portPairs,
-      limits,
-    });
+    this.#responder = new Responder({ ...options, random: osRandom, now: monotonicNow(), portPairs: this.#portPairs });
   }
 
   get responder(): Responder {

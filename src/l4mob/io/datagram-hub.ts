@@ -78,18 +78,11 @@ export class DatagramHub {
   constructor(terms: SessionTerms, host: DatagramHubHost) {
     this.#terms = terms;
     this.#host = host;
-    const { groups, suites, limits } = terms;
+    const { limits } = terms;
     this.#timing = { keepAliveMs: undefined, idleTimeoutMs: IDLE_MS, sessionTimeoutMs: limits.sessionTimeoutMs };
     this.#table = new FlowTable({ random: osRandom, maxFlows: limits.sessions });
     this.verdicts = new VerdictCache(limits.verdicts);
-    this.#responder = new Responder({
-      random: osRandom,
-      now: monotonicNow(),
-      groups,
-      suites,
-      portPairs: this.#portPairs,
-      limits,
-    });
+    this.#responder = new Responder({ ...terms, random: osRandom, now: monotonicNow(), portPairs: this.#portPairs });
     process.on('exit', this.#onExit);
   }
 
