@@ -5,6 +5,7 @@
  * `verdict` is undefined until the download has ended or has been given up by the demo.
  */
 import type { Program } from '../../test/lab/index.ts';
+import { followReports } from './reports.ts';
 import { endpointText, type SessionEvent, type SessionEvents } from './session-events.ts';
 
 /** The rate shown is the mean of this long, so that the figure can be read. */
@@ -14,6 +15,15 @@ export type Verdict =
   | { readonly kind: 'complete'; readonly sha256: string; readonly tookMs: number }
   | { readonly kind: 'failed'; readonly reason: string }
   | { readonly kind: 'stalled'; readonly silentMs: number };
+
+interface Report {
+  readonly received?: number;
+  readonly total?: number;
+  readonly done?: boolean;
+  readonly sha256?: string;
+  readonly ms?: number;
+  readonly error?: string;
+}
 
 export class Download {
   readonly title: string;
@@ -86,27 +96,12 @@ export class Download {
   }
 
   async #follow(): Promise<void> {
-    try {
-      for (;;) {
-        const [line] = await this.#program.line(/^\{.*\}$/, { timeoutMs: 24 * 3600 * 1000 });
-        this.#take(JSON.parse(line));
-      }
-    } catch {
-      // No further line: the program has ended, and its exit says how.
-    }
-    const { code, signal } = await this.#program.exit;
+    const ending = await followReports<Report>(this.#program, (report) => this.#take(report));
     const complaint = this.#program.stderr.split('\n').find((line) => line.includes('Error'));
-    this.verdict ??= { kind: 'failed', reason: complaint ?? `ended with ${signal ?? `exit code ${code}`}` };
+    this.verdict ??= { kind: 'failed', reason: complaint ?? ending };
   }
 
-  #take(report: {
-    received?: number;
-    total?: number;
-    done?: boolean;
-    sha256?: string;
-    ms?: number;
-    error?: string;
-  }): void {
+  #take(report: Report): void {
     const now = Date.now();
     if (report.total !== undefined) this.total = report.total;
     if (report.received !== undefined && report.received > this.received) {

@@ -3,6 +3,7 @@
  * it. `verdict` is undefined until the sender has ended.
  */
 import type { Program } from '../../test/lab/index.ts';
+import { followReports } from './reports.ts';
 
 /** Reports come twice a second. */
 const SILENT_AFTER_MS = 1200;
@@ -11,6 +12,17 @@ const HISTORY = 48;
 export type MediaVerdict =
   | { readonly kind: 'finished'; readonly received: number; readonly sent: number }
   | { readonly kind: 'cut-off'; readonly reason: string };
+
+interface Report {
+  readonly sent?: number;
+  readonly received?: number;
+  readonly lost?: number;
+  readonly twice?: number;
+  readonly jitterMs?: number;
+  readonly longestGapMs?: number;
+  readonly done?: boolean;
+  readonly error?: string;
+}
 
 export class MediaStream {
   readonly title: string;
@@ -39,28 +51,11 @@ export class MediaStream {
   }
 
   async #follow(): Promise<void> {
-    try {
-      for (;;) {
-        const [line] = await this.#program.line(/^\{.*\}$/, { timeoutMs: 24 * 3600 * 1000 });
-        this.#take(JSON.parse(line));
-      }
-    } catch {
-      // No further line: the program has ended, and its exit says how.
-    }
-    const { code, signal } = await this.#program.exit;
-    this.verdict ??= { kind: 'cut-off', reason: `ended with ${signal ?? `exit code ${code}`}` };
+    const ending = await followReports<Report>(this.#program, (report) => this.#take(report));
+    this.verdict ??= { kind: 'cut-off', reason: ending };
   }
 
-  #take(report: {
-    sent?: number;
-    received?: number;
-    lost?: number;
-    twice?: number;
-    jitterMs?: number;
-    longestGapMs?: number;
-    done?: boolean;
-    error?: string;
-  }): void {
+  #take(report: Report): void {
     if (report.received !== undefined) {
       this.#heardAt = Date.now();
       this.history.push(report.received - this.received);

@@ -8,13 +8,9 @@ const LABEL_WIDTH = 18;
 const COLUMN_WIDTH = 28;
 
 export function summaryTable(downloads: readonly Download[], style: Style): string[] {
-  const row = (label: string, cell: (download: Download) => string): string =>
-    `  ${label.padEnd(LABEL_WIDTH)}${downloads.map((each) => column(cell(each))).join('')}`.trimEnd();
+  const row = rowsOf(downloads);
   return [
-    style.paint(
-      'bold',
-      row('', (each) => each.title),
-    ),
+    heading(row, style),
     row('result', result).replace('complete', style.paint('green', 'complete')),
     row('received', (each) => `${megabytes(each.received)} (${percent(each)})`),
     row('SHA-256', (each) => (each.verdict?.kind === 'complete' ? 'right' : '-')),
@@ -25,19 +21,28 @@ export function summaryTable(downloads: readonly Download[], style: Style): stri
 }
 
 export function mediaTable(streams: readonly MediaStream[], style: Style): string[] {
-  const row = (label: string, cell: (stream: MediaStream) => string): string =>
-    `  ${label.padEnd(LABEL_WIDTH)}${streams.map((each) => column(cell(each))).join('')}`.trimEnd();
+  const row = rowsOf(streams);
   return [
-    style.paint(
-      'bold',
-      row('', (each) => each.title),
-    ),
+    heading(row, style),
     row('result', ({ verdict }) => (verdict?.kind === 'finished' ? 'finished' : (verdict?.reason ?? '-'))),
     row('received', ({ received, sent }) => `${received} of ${sent}`),
     row('twice', ({ twice }) => String(twice)),
     row('longest silence', ({ longestGapMs }) => seconds(longestGapMs)),
     row('jitter', ({ jitterMs }) => `${jitterMs} ms`),
   ];
+}
+
+type Row<Each> = (label: string, cell: (each: Each) => string) => string;
+
+function rowsOf<Each>(all: readonly Each[]): Row<Each> {
+  return (label, cell) => `  ${label.padEnd(LABEL_WIDTH)}${all.map((each) => column(cell(each))).join('')}`.trimEnd();
+}
+
+function heading(row: Row<{ readonly title: string }>, style: Style): string {
+  return style.paint(
+    'bold',
+    row('', (each) => each.title),
+  );
 }
 
 function result({ verdict }: Download): string {
