@@ -10,6 +10,7 @@ import { SUITES } from '../../src/l4mob/suite.ts';
 import { datagramHeaderBytes, decodeDatagram, writeDatagramHeader } from '../../src/l4mob/wire/datagram.ts';
 import { CLIENT, eventsOf, FlowPair, STRANGER } from '../l4mob/datagram/flow-pair.ts';
 import { SeededRandom } from '../sim/seeded-random.ts';
+import { mutation } from './mutations.ts';
 
 const ROUNDS = process.env.MOBISOCK_TEST_LONG === '1' ? 1_000_000 : 10_000;
 
@@ -22,27 +23,9 @@ const SEEDS = VECTORS.suites.flatMap(({ packets }) => packets.map(({ bytes }) =>
 
 function mutate(random: SeededRandom, seeds: readonly Buffer[]): Buffer {
   if (random.chance(0.1)) return Buffer.from(random.bytes(random.between(0, 100)));
-  let bytes = Buffer.from(random.pick(seeds));
-  for (let hits = random.between(0, 3); hits > 0 && bytes.length > 0; hits--) {
-    const at = random.between(0, bytes.length - 1);
-    switch (random.between(0, 4)) {
-      case 0:
-        bytes[at] = (bytes[at] as number) ^ (1 << random.between(0, 7));
-        break;
-      case 1:
-        bytes[0] = random.between(7, 16);
-        break;
-      case 2:
-        bytes = bytes.subarray(0, at);
-        break;
-      case 3:
-        bytes = Buffer.concat([bytes.subarray(0, at), random.bytes(random.between(1, 9)), bytes.subarray(at)]);
-        break;
-      default:
-        bytes = Buffer.concat([bytes.subarray(0, at), random.pick(seeds).subarray(at)]);
-    }
-  }
-  return bytes;
+  return mutation(random, seeds, 3, (bytes) => {
+    bytes[0] = random.between(7, 16);
+  });
 }
 
 it('the decoder gives a header that encodes to the same bytes, or a WireError', { timeout: 600_000 }, () => {

@@ -27,6 +27,7 @@ import {
 import { signalLength, signalTypeOf } from '../../src/l4mob/wire/signal-header.ts';
 import { decodeUpdate, decodeWhereabouts, encodeUpdate, encodeWhereabouts } from '../../src/l4mob/wire/update.ts';
 import { SeededRandom } from '../sim/seeded-random.ts';
+import { mutation } from './mutations.ts';
 
 const ROUNDS = process.env.MOBISOCK_TEST_LONG === '1' ? 1_000_000 : 10_000;
 
@@ -42,26 +43,9 @@ const SEEDS = corpus(JSON.parse(readFileSync(new URL('../vectors/l4mob.json', im
 
 function mutate(random: SeededRandom): Buffer {
   if (random.chance(0.1)) return Buffer.from(random.bytes(random.between(0, 400)));
-  let bytes = Buffer.from(random.pick(SEEDS));
-  for (let hits = random.between(0, 4); hits > 0; hits--) {
-    const at = random.between(0, Math.max(0, bytes.length - 1));
-    switch (random.between(0, 4)) {
-      case 0:
-        if (bytes.length > 0) bytes[at] = (bytes[at] as number) ^ (1 << random.between(0, 7));
-        break;
-      case 1:
-        if (bytes.length > 0) bytes[at] = random.pick([0, 1, 0x7f, 0x80, 0xff]);
-        break;
-      case 2:
-        bytes = bytes.subarray(0, at);
-        break;
-      case 3:
-        bytes = Buffer.concat([bytes.subarray(0, at), random.bytes(random.between(1, 9)), bytes.subarray(at)]);
-        break;
-      default:
-        bytes = Buffer.concat([bytes.subarray(0, at), random.pick(SEEDS).subarray(at)]);
-    }
-  }
+  const bytes = mutation(random, SEEDS, 4, (some, at) => {
+    some[at] = random.pick([0, 1, 0x7f, 0x80, 0xff]);
+  });
   // Most lengths would be wrong after that; let some through.
   if (bytes.length >= 8 && random.chance(0.7) && signalTypeOf(bytes) !== undefined)
     bytes.writeUInt16BE((bytes.length - 8) & 0xffff, 6);

@@ -78,6 +78,20 @@ function flowPackets(socket: DatagramSocket): number {
   return socket.sent.filter(({ bytes }) => ((bytes[0] as number) & 0xf8) === DATAGRAM_TYPE.open).length;
 }
 
+/** The client moves, and somebody else gets the address that it had. */
+async function strangerInPlaceOf(
+  client: DatagramSocket,
+  server: DatagramSocket,
+  of?: Endpoint,
+): Promise<DatagramSocket> {
+  await client.rebind();
+  await say(client, 'moved away', server.address);
+  await client.leavePort();
+  const stranger = await open(of, {}, client.address.port);
+  await wait(3_100); // what the flow has overtaken is the peer's until then
+  return stranger;
+}
+
 /** A client that is connected to a server, with a flow that carries data both ways. */
 async function pair(): Promise<{ client: DatagramSocket; server: DatagramSocket }> {
   const server = answering(await open(endpoint()));
@@ -290,12 +304,7 @@ describe('names', () => {
   test("are not shared by a stranger at a peer's former address", async () => {
     const { client, server } = await pair();
     const name = nameOf(client);
-    const { port } = client.address;
-    await client.rebind();
-    await say(client, 'moved away', server.address);
-    await client.leavePort();
-    const stranger = await open(undefined, {}, port);
-    await wait(3_100); // what the flow has overtaken is the peer's until then
+    const stranger = await strangerInPlaceOf(client, server);
     expect(nameOf(stranger)).toBe(name);
     const { text } = await say(stranger, 'stranger', server.address);
     const alias = text.slice('stranger from '.length);
@@ -328,12 +337,7 @@ describe('names', () => {
     let required = false;
     const server = answering(await open(endpoint(), { requires: () => required }));
     const client = await join(server, endpoint());
-    const { port } = client.address;
-    await client.rebind();
-    await say(client, 'moved away', server.address);
-    await client.leavePort();
-    const stranger = await open(undefined, {}, port);
-    await wait(3_100);
+    const stranger = await strangerInPlaceOf(client, server);
     const { text } = await say(stranger, 'stranger', server.address);
     required = true;
     expect(server.send('answer', parse(text.slice('stranger from '.length)))).toBe('dropped');
@@ -345,12 +349,7 @@ describe('names', () => {
   test('stay with a stranger who gets a flow of its own', async () => {
     const { client, server } = await pair();
     const name = nameOf(client);
-    const { port } = client.address;
-    await client.rebind();
-    await say(client, 'moved away', server.address);
-    await client.leavePort();
-    const stranger = await open(endpoint(), {}, port);
-    await wait(3_100);
+    const stranger = await strangerInPlaceOf(client, server, endpoint());
     stranger.service.connected(server.address);
     const { text } = await say(stranger, 'stranger', server.address);
     const alias = text.slice('stranger from '.length);

@@ -38,3 +38,14 @@ export function expectHardy(decode: Decode, message: Uint8Array, seed = 1): void
     valueOrWireError(decode, mixed);
   }
 }
+
+/** Plain arrays, so that views and copies compare. */
+export function plain(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value, (_, v) => (v instanceof Uint8Array ? [...v] : v)));
+}
+
+export function withByte(bytes: Uint8Array, at: number, value: number): Uint8Array {
+  const out = bytes.slice();
+  out[at] = value;
+  return out;
+}

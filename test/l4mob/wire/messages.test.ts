@@ -22,19 +22,8 @@ import {
   encodeWhereabouts,
   type Update,
 } from '../../../src/l4mob/wire/update.ts';
-import { expectHardy } from './hardship.ts';
+import { expectHardy, plain, withByte } from './hardship.ts';
 import { ACCEPTED, fixedMac, INIT, OPEN, RESUME, run, UPDATE } from './samples.ts';
-
-/** Plain arrays, so that views and copies compare. */
-function plain(value: unknown): unknown {
-  return JSON.parse(JSON.stringify(value, (_, v) => (v instanceof Uint8Array ? [...v] : v)));
-}
-
-function withByte(bytes: Uint8Array, at: number, value: number): Uint8Array {
-  const out = bytes.slice();
-  out[at] = value;
-  return out;
-}
 
 describe('the signalling header', () => {
   const bytes = encodeInit(INIT);

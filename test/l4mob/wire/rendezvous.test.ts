@@ -9,18 +9,8 @@ import {
   RENDEZVOUS_ASK_BYTES,
   type RendezvousAnswer,
 } from '../../../src/l4mob/wire/rendezvous.ts';
-import { expectHardy } from './hardship.ts';
+import { expectHardy, plain, withByte } from './hardship.ts';
 import { RENDEZVOUS_ANSWERS, RENDEZVOUS_ASK, run } from './samples.ts';
-
-function plain(value: unknown): unknown {
-  return JSON.parse(JSON.stringify(value, (_, v) => (v instanceof Uint8Array ? [...v] : v)));
-}
-
-function withByte(bytes: Uint8Array, at: number, value: number): Uint8Array {
-  const out = bytes.slice();
-  out[at] = value;
-  return out;
-}
 
 describe('an ASK', () => {
   it.each([
