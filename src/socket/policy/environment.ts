@@ -3,8 +3,9 @@
  *
  * A variable set to nothing counts as not set. `MOBISOCK_TEST_*` belongs to the project's tests and is left alone.
  */
-import type { JsonValue } from './json-text.ts';
-import { nearestName } from './nearest-name.ts';
+import type { JsonValue } from '../../core/json-text.ts';
+import { nearestName } from '../../core/nearest-name.ts';
+import { type Check, oneOf, Place, type Problems, parsed, type Shape, suggestion } from '../../core/shape.ts';
 import {
   duration,
   groups,
@@ -16,7 +17,6 @@ import {
   suites,
 } from './policy-shapes.ts';
 import type { EventsTarget, PolicySettings } from './settings.ts';
-import { type Check, oneOf, Place, type Problems, parsed, type Shape, suggestion } from './shape.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -2,12 +2,12 @@
  * Loads the policy when the process starts: the environment, then the policy file if one is named. The only part of
  * the policy that reads a file.
  */
-import { closeSync, openSync, readSync } from 'node:fs';
+import { Place, Problems } from '../../core/shape.ts';
+import { readFileStart } from '../../host/file-start.ts';
 import { type Environment, isSwitchedOff, readEnvironment } from './environment.ts';
 import { Policy } from './policy.ts';
 import { POLICY_FILE_LIMIT_BYTES, readPolicyFile } from './policy-file.ts';
 import type { PolicySettings } from './settings.ts';
-import { Place, Problems } from './shape.ts';
 
 /** Returns the file's bytes, at most `limitBytes` of them. Throws as node's `fs` does. */
 export type ReadFile = (path: string, limitBytes: number) => Uint8Array;
@@ -37,21 +37,4 @@ function settingsOf(path: string, readFile: ReadFile, problems: Problems): Polic
     return {};
   }
   return readPolicyFile(path, bytes, problems);
-}
-
-/** Not `readFileSync`: a path such as /dev/zero must not fill the memory, and a pipe has no size to ask for. */
-function readFileStart(path: string, limitBytes: number): Uint8Array {
-  const file = openSync(path, 'r');
-  try {
-    const bytes = new Uint8Array(limitBytes);
-    let length = 0;
-    while (length < limitBytes) {
-      const count = readSync(file, bytes, length, limitBytes - length, null);
-      if (count === 0) break;
-      length += count;
-    }
-    return bytes.subarray(0, length);
-  } finally {
-    closeSync(file);
-  }
 }

@@ -2,7 +2,9 @@
  * The policy file: from text to checked settings. Pure; `load-policy.ts` does the reading. The reference for people is
  * docs/policy.md.
  */
-import { type JsonValue, readJson } from './json-text.ts';
+import { readJsonFile } from '../../core/json-file.ts';
+import type { JsonValue } from '../../core/json-text.ts';
+import { type Check, integer, list, type Problems, record, type Shape } from '../../core/shape.ts';
 import {
   destination,
   groups,
@@ -24,7 +26,6 @@ import {
   type OutgoingRule,
   type PolicySettings,
 } from './settings.ts';
-import { type Check, integer, list, Place, type Problems, record, type Shape } from './shape.ts';
 
 /** Room for the rules and peers below with long names; anything larger is another file given by mistake. */
 export const POLICY_FILE_LIMIT_BYTES = 262_144;
@@ -77,32 +78,7 @@ const policyFile: Shape<PolicySettings> = record(
 /** `name` is for messages. What cannot be used is noted and left out. */
 export function readPolicyFile(name: string, bytes: Uint8Array, problems: Problems): PolicySettings {
   const check: Check = { problems, code: 'ERR_MOBISOCK_POLICY' };
-  const file = new Place(name);
-  const complain = (what: string, place = file): PolicySettings => {
-    problems.add(place, check.code, what);
-    return {};
-  };
-  if (bytes.length > POLICY_FILE_LIMIT_BYTES) return complain(`larger than ${POLICY_FILE_LIMIT_BYTES} bytes`);
-  const text = decodeUtf8(bytes);
-  if (text === undefined) return complain('not UTF-8');
-  const reading = readJson(text);
-  if (!reading.ok) {
-    const { line, column, found, expected } = reading;
-    return complain(`line ${line}, column ${column}: found ${found}, expected ${expected}`);
-  }
-  for (const { path, line, column } of reading.duplicates) {
-    complain(`key given twice (again at line ${line}, column ${column})`, file.key(path));
-  }
-  return policyFile(reading.value, file, check) ?? {};
-}
-
-function decodeUtf8(bytes: Uint8Array): string | undefined {
-  try {
-    // Leaves out a byte order mark.
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    return undefined;
-  }
+  return readJsonFile(name, bytes, POLICY_FILE_LIMIT_BYTES, policyFile, check) ?? {};
 }
 
 function needsOneOf<T>(keys: readonly [string, string], why: string, shape: Shape<T>): Shape<T> {

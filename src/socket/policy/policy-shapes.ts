@@ -2,6 +2,7 @@
  * The shapes of single policy values, shared by the environment and the policy file.
  */
 import { canonicalAddress } from '../../core/address.ts';
+import { list, oneOf, parsed, refuse, type Shape } from '../../core/shape.ts';
 import { RENDEZVOUS_PORT } from '../../l4mob/rendezvous/rendezvous-port.ts';
 import { canonicalHostName, isHostName } from './host-name.ts';
 import { type Prefix, parsePrefix } from './prefix.ts';
@@ -16,7 +17,6 @@ import {
   SUITE_NAMES,
   type SuiteName,
 } from './settings.ts';
-import { list, oneOf, parsed, refuse, type Shape } from './shape.ts';
 
 /** The longest time that node's timers can wait: 24 days and 20 hours. */
 export const LONGEST_MS: number = 2 ** 31 - 1;

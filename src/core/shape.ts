@@ -3,7 +3,7 @@
  * shows all mistakes. No validation library: every process would load it at start-up, most have no policy file, and
  * the messages (what was found, what is allowed, the nearest known name) would be ours to write all the same.
  */
-import { UsageError, type UsageErrorCode } from '../../core/errors.ts';
+import { UsageError, type UsageErrorCode } from './errors.ts';
 import type { JsonValue } from './json-text.ts';
 import { nearestName } from './nearest-name.ts';
 
