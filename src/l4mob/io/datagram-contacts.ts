@@ -3,8 +3,10 @@
  *
  * Not when the application connects or sends for the first time: a plain server would get a strange datagram for
  * nothing, and one that is not there would answer it by ICMP. But when the peer of an exchange that the application
- * began has answered, or when the application goes on sending to it (streams that go one way). Exchanges that a peer
- * began are the peer's to ask about. What was found is remembered for the process (VerdictCache).
+ * began has answered, or when the application goes on sending to it (streams that go one way); where nobody has said
+ * that this peer matters ('lasting'), only when answers have come for some time. Exchanges that a peer began are the
+ * peer's to ask about, unless the application had called into a group for it. What was found is remembered for the
+ * process (VerdictCache).
  */
 import { formatTransportAddress, isGroupAddress, isUnspecified, type TransportAddress } from '../../core/address.ts';
 import { AddressMap } from '../../core/address-map.ts';
@@ -12,7 +14,9 @@ import type { Instant } from '../../core/time.ts';
 import { monotonicNow } from '../../host/clock.ts';
 import type { Association } from '../association.ts';
 import type { PortPair } from '../port-pairs.ts';
+import type { Callers } from './callers.ts';
 import { type ContactFailure, type ContactHost, DatagramContact } from './datagram-contact.ts';
+import type { Initiative } from './mobile-datagrams.ts';
 import type { VerdictCache } from './verdict-cache.ts';
 
 /** Plain peers of a socket that are kept in mind. Who is pushed out is asked about again, or counted anew. */
@@ -24,6 +28,9 @@ const AFTER_ANSWER_MS = 20;
 /** A stream that goes one way: so many datagrams, over so long. */
 const STREAM_DATAGRAMS = 3;
 const STREAM_MS = 200;
+/** Most questions and answers are over by then, repetitions included: what comes later is worth a question of ours. */
+const LASTING_ANSWERS = 3;
+const LASTING_MS = 1_000;
 /** The peer's own limit, or ours: soon over. */
 const BUSY_MS = 2_000;
 /** How often to look whether a verdict has run out. */
@@ -31,10 +38,12 @@ const VERDICT_LOOK_MS = 60_000;
 /** ICMP says that nobody is there. Only an answer makes us ask again before. */
 const UNREACHABLE_MS = 10_000;
 
-export type FlowWish = 'never' | 'may' | 'must';
+export type FlowWish = Initiative | 'must';
 
 export interface DatagramContactsHost extends Pick<ContactHost, 'alarm' | 'handshake' | 'transmit'> {
   readonly verdicts: VerdictCache;
+  /** Of all sockets. */
+  readonly callers: Callers;
   /** Asked once for each exchange. */
   wish(remote: TransportAddress): FlowWish;
   agreed(remote: TransportAddress, association: Association, portPair: PortPair): void;
@@ -45,19 +54,24 @@ class Exchange implements TransportAddress {
   readonly ip: string;
   readonly port: number;
   readonly wish: FlowWish;
-  /** The application sent first. */
-  readonly ours: boolean;
+  /** The peer sent first. */
+  readonly called: boolean;
   sent = 0;
+  heard = 0;
   firstSentAt: Instant = 0;
   /** Until then it is not asked, whatever happens. */
   quietUntil: Instant = Number.NEGATIVE_INFINITY;
   contact: DatagramContact | undefined;
 
-  constructor({ ip, port }: TransportAddress, wish: FlowWish, ours: boolean) {
+  constructor({ ip, port }: TransportAddress, wish: FlowWish, called: boolean) {
     this.ip = ip;
     this.port = port;
     this.wish = wish;
-    this.ours = ours;
+    this.called = called;
+  }
+
+  lasts(now: Instant): boolean {
+    return this.heard >= LASTING_ANSWERS && now - this.firstSentAt >= LASTING_MS;
   }
 }
 
@@ -68,6 +82,8 @@ export class DatagramContacts {
   /** In the order in which they began. */
   readonly #order = new Set<Exchange>();
   #underWay = 0;
+  /** Who answers now does so because the application has asked. */
+  #calledGroup = false;
 
   constructor(host: DatagramContactsHost) {
     this.#host = host;
@@ -91,10 +107,11 @@ export class DatagramContacts {
   /** The application has sent plain. */
   noteSent(to: TransportAddress): void {
     const exchange = this.#exchanges.get(to) ?? this.#begin(to, true);
-    if (exchange.wish === 'never' || !exchange.ours) return;
+    if (exchange.wish === 'never') return;
     const now = monotonicNow();
     if (exchange.sent === 0) exchange.firstSentAt = now;
     exchange.sent += 1;
+    if (exchange.wish === 'lasting') return;
     const streams = exchange.sent >= STREAM_DATAGRAMS && now - exchange.firstSentAt >= STREAM_MS;
     if (exchange.wish === 'must') this.#ask(exchange, now, now);
     else if (streams) this.#ask(exchange, now, now);
@@ -105,6 +122,8 @@ export class DatagramContacts {
     const exchange = this.#exchanges.get(from) ?? this.#begin(from, false);
     if (exchange.wish === 'never' || exchange.sent === 0 || exchange.contact !== undefined) return;
     const now = monotonicNow();
+    exchange.heard += 1;
+    if (exchange.wish === 'lasting' && (!exchange.lasts(now) || this.#host.callers.has(exchange))) return;
     this.#ask(exchange, now, now + AFTER_ANSWER_MS);
   }
 
@@ -138,13 +157,18 @@ export class DatagramContacts {
 
   clear(): void {
     for (const exchange of [...this.#order]) this.#remove(exchange);
+    this.#calledGroup = false;
   }
 
   #begin(address: TransportAddress, ours: boolean): Exchange {
     const [oldest] = this.#order;
     if (oldest !== undefined && this.#order.size >= MAX_EXCHANGES) this.#remove(oldest);
-    const askable = !isGroupAddress(address.ip) && !isUnspecified(address.ip) && address.port !== 0;
-    const exchange = new Exchange(address, askable && ours ? this.#host.wish(address) : 'never', ours);
+    const group = isGroupAddress(address.ip);
+    if (ours && group) this.#calledGroup = true;
+    const called = !ours && !this.#calledGroup;
+    const askable = !called && !group && !isUnspecified(address.ip) && address.port !== 0;
+    const exchange = new Exchange(address, askable ? this.#host.wish(address) : 'never', called);
+    if (called) this.#host.callers.add(exchange);
     this.#exchanges.set(exchange, exchange);
     this.#order.add(exchange);
     return exchange;
@@ -184,6 +208,7 @@ export class DatagramContacts {
 
   #remove(exchange: Exchange): void {
     this.#stop(exchange);
+    if (exchange.called) this.#host.callers.delete(exchange);
     this.#order.delete(exchange);
     this.#exchanges.delete(exchange);
   }

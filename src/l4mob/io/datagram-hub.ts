@@ -18,6 +18,7 @@ import { Responder, type ResponderCounters } from '../responder.ts';
 import { decodeDatagram } from '../wire/datagram.ts';
 import { TRANSPORT } from '../wire/init.ts';
 import type { Whereabouts } from '../wire/update.ts';
+import { Callers } from './callers.ts';
 import { CONTACT_WAITS_MS } from './datagram-contact.ts';
 import { MobileDatagramService } from './datagram-service.ts';
 import type { FlowDriver } from './flow-driver.ts';
@@ -69,6 +70,7 @@ export class DatagramHub {
   readonly #recovering = new Set<FlowDriver>();
   readonly alarm: SharedAlarm = new SharedAlarm();
   readonly verdicts: VerdictCache;
+  readonly callers: Callers = new Callers();
   /** Flows that have yet to announce the last change of our addresses. */
   #announcing: Iterator<Placed> | undefined;
   #announceScheduled = false;

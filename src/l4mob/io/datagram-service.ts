@@ -60,6 +60,7 @@ export class MobileDatagramService implements DatagramService {
     this.#contacts = new DatagramContacts({
       alarm: hub.alarm,
       verdicts: hub.verdicts,
+      callers: hub.callers,
       transmit,
       handshake: (now, remote) => hub.handshake(now, remote, this.#port.local),
       wish: (remote) => this.#wish(remote),
@@ -292,8 +293,8 @@ export class MobileDatagramService implements DatagramService {
   // ---- flows ---------------------------------------------------------------------------------------------------------
 
   #wish(remote: TransportAddress): FlowWish {
-    if (!this.#options.initiates(remote, this.#connected !== undefined)) return 'never';
-    return this.#requires(remote) ? 'must' : 'may';
+    const initiative = this.#options.initiates(remote, this.#connected !== undefined);
+    return initiative !== 'never' && this.#requires(remote) ? 'must' : initiative;
   }
 
   #requires(remote: TransportAddress): boolean {

@@ -69,10 +69,13 @@ export interface OutgoingDatagram {
   readonly to: TransportAddress;
 }
 
+/** Whether a peer may be asked for a flow, and when: only once its exchange has lasted, or with its first answer. */
+export type Initiative = 'never' | 'lasting' | 'answered';
+
 export interface DatagramServiceOptions {
   readonly port: DatagramPort;
   /** May flows be opened towards that peer? Asked once for each, before anything of ours is sent to it. */
-  initiates(remote: TransportAddress, connected: boolean): boolean;
+  initiates(remote: TransportAddress, connected: boolean): Initiative;
   /**
    * Is nothing to go to that peer but through a flow? Then contact begins with the first datagram. Plain datagrams to it
    * and from it are dropped by the port's side, whatever the service says of them.

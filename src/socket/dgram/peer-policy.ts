@@ -3,6 +3,7 @@
  * looked up, since rules may be about names.
  */
 import { isGroupAddress, type TransportAddress } from '../../core/address.ts';
+import type { Initiative } from '../../l4mob/io/mobile-datagrams.ts';
 import type { ListenerPolicy, OutgoingQuestion, Policy } from '../policy/policy.ts';
 import { isDirectedBroadcast } from './directed-broadcast.ts';
 
@@ -33,9 +34,9 @@ export class PeerPolicy {
     return this.#hosts.get(ip);
   }
 
-  initiates(remote: TransportAddress, connected: boolean): boolean {
-    if (isGroupAddress(remote.ip) || (this.broadcast && isDirectedBroadcast(remote.ip))) return false;
-    return this.#policy.datagrams(this.#question(remote), connected) !== 'off';
+  initiates(remote: TransportAddress, connected: boolean): Initiative {
+    if (isGroupAddress(remote.ip) || (this.broadcast && isDirectedBroadcast(remote.ip))) return 'never';
+    return this.#policy.datagrams(this.#question(remote), connected);
   }
 
   requires(remote: TransportAddress): boolean {

@@ -5,6 +5,7 @@
  * A question that no rule concerns is answered with a constant; with rules, the first that matches wins.
  */
 import { isLoopback, isUnspecified } from '../../core/address.ts';
+import type { Initiative } from '../../l4mob/io/mobile-datagrams.ts';
 import { canonicalHostName } from './host-name.ts';
 import { addressWords, type Prefix, prefixMatches } from './prefix.ts';
 import { NEEDS_ADDRESS, RuleTable } from './rule-table.ts';
@@ -110,14 +111,14 @@ export class Policy {
   }
 
   /**
-   * What holds for datagrams to a peer. As for a connection, except that a socket which is not connected to it opens
-   * flows only where that was asked for: `auto` without a rule is `off`.
+   * When a UDP peer may be asked for a flow. As for a connection, except that `auto` without a rule leaves short
+   * exchanges alone where the socket is not connected to the peer.
    */
-  datagrams(question: OutgoingQuestion, connected: boolean): Mobility {
-    const { host, address, port } = question;
+  datagrams({ host, address, port }: OutgoingQuestion, connected: boolean): Initiative {
     const found = this.#rules.size === 0 ? undefined : this.#rules.find(host, address, port);
-    if (found === undefined && !connected && this.mobility === 'auto') return 'off';
-    return settle(found ?? this.mobility, address);
+    const mobility = settle(found ?? this.mobility, address);
+    if (mobility === 'off') return 'never';
+    return found === undefined && !connected && mobility === 'auto' ? 'lasting' : 'answered';
   }
 
   /** Whether nothing but flows may be between such a UDP socket and that peer: a rule for the peer decides first. */

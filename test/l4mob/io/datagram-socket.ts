@@ -46,7 +46,7 @@ export class DatagramSocket {
     const local = addressOf(socket);
     this.address = local;
     this.#service = endpoint?.openDatagrams({
-      initiates: () => true,
+      initiates: () => 'answered',
       accepts: () => true,
       ...rules,
       port: {

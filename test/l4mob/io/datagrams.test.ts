@@ -198,7 +198,7 @@ describe('the beginning of a flow', () => {
     const unwilling = await open(endpoint(), {
       initiates: (remote, connected) => {
         asked.push(`${formatTransportAddress(remote)} ${connected}`);
-        return false;
+        return 'never';
       },
     });
     willing.service.connected(server.address);

@@ -62,7 +62,7 @@ describe('The policy decides about peers', () => {
     const atServer = heard(server);
     client.send('plain', port, 'localhost');
     expect((await atServer).text).toBe('plain');
-    expect(endpoint.datagrams.at(client.address().port).asked).toEqual(new Map([[`127.0.0.1 ${port}`, false]]));
+    expect(endpoint.datagrams.at(client.address().port).asked).toEqual(new Map([[`127.0.0.1 ${port}`, 'never']]));
     const connected = await connectTo(udpSocket(), port, 'localhost');
     expect(endpoint.datagrams.at(connected.address().port).hosts).toEqual(['localhost']);
   });
@@ -71,13 +71,14 @@ describe('The policy decides about peers', () => {
     const { endpoint } = mobileLayer();
     const socket = await boundSocket('udp6', { port: 0 });
     const { initiates } = endpoint.datagrams.at(socket.address().port).options;
-    const asked = (ip: string): boolean => initiates({ ip, port: 5000 }, false);
-    expect(asked('192.0.2.1')).toBe(true);
-    expect(['239.1.2.3', 'ff02::1', 'ff02::1%lo', '255.255.255.255'].map(asked)).toEqual([false, false, false, false]);
+    const asked = (ip: string): string => initiates({ ip, port: 5000 }, false);
+    expect(asked('192.0.2.1')).toBe('answered');
+    const groups = ['239.1.2.3', 'ff02::1', 'ff02::1%lo', '255.255.255.255'];
+    expect(groups.map(asked)).toEqual(groups.map(() => 'never'));
     const broadcast = directedBroadcast();
     if (broadcast === undefined) return;
     socket.setBroadcast(true);
-    expect(asked(broadcast)).toBe(false);
+    expect(asked(broadcast)).toBe('never');
   });
 
   it('as to who may open flows', async () => {

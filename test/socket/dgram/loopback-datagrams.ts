@@ -8,6 +8,7 @@ import type {
   DatagramEndpoint,
   DatagramService,
   DatagramServiceOptions,
+  Initiative,
   OutgoingDatagram,
 } from '../../../src/l4mob/io/mobile-datagrams.ts';
 
@@ -49,7 +50,7 @@ export class LoopbackService implements DatagramService {
   readonly options: DatagramServiceOptions;
   readonly hosts: (string | undefined)[] = [];
   /** Whom the policy was asked about, and what it said. */
-  readonly asked: Map<string, boolean> = new Map();
+  readonly asked: Map<string, Initiative> = new Map();
   /** What `handleUnreachable` says. */
   unreachableIsOurs = false;
   readonly #endpoint: LoopbackDatagrams;
@@ -115,7 +116,7 @@ export class LoopbackService implements DatagramService {
   #opened(to: TransportAddress): Flow | undefined {
     const initiates = this.asked.get(key(to)) ?? this.options.initiates(to, this.#peer !== undefined);
     this.asked.set(key(to), initiates);
-    if (!initiates || !this.#endpoint.has(to.port)) return undefined;
+    if (initiates === 'never' || !this.#endpoint.has(to.port)) return undefined;
     return this.#add({ id: ++lastFlow, name: { ...to }, at: { ...to } });
   }
 

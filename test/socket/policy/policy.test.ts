@@ -172,23 +172,23 @@ describe('datagrams', () => {
   const peer = { address: '192.0.2.1', port: 80 };
   const loopback = { address: '127.0.0.1', port: 80 };
 
-  it('without a rule auto opens flows from connected sockets only', () => {
+  it('without a rule auto opens flows from unconnected sockets only where the exchange lasts', () => {
     const answers = (['off', 'auto', 'prefer', 'require'] as const).map((mobility) => {
       const policy = policyOf({ mobility });
       return [policy.datagrams(peer, true), policy.datagrams(peer, false), policy.datagrams(loopback, true)];
     });
     expect(answers).toEqual([
-      ['off', 'off', 'off'],
-      ['auto', 'off', 'off'],
-      ['prefer', 'prefer', 'prefer'],
-      ['require', 'require', 'require'],
+      ['never', 'never', 'never'],
+      ['answered', 'lasting', 'never'],
+      ['answered', 'answered', 'answered'],
+      ['answered', 'answered', 'answered'],
     ]);
   });
 
   it('a rule holds for all sockets', () => {
     const policy = policyOf({ mobility: 'off', rules: [{ port: 80, mobility: 'auto' }] });
-    expect([policy.datagrams(peer, true), policy.datagrams(peer, false)]).toEqual(['auto', 'auto']);
-    expect(policy.datagrams(loopback, false)).toBe('off');
+    expect([policy.datagrams(peer, true), policy.datagrams(peer, false)]).toEqual(['answered', 'answered']);
+    expect(policy.datagrams(loopback, false)).toBe('never');
   });
 
   it('flows are required by the rule for the peer, else by the socket’s mode, else by the mode of all', () => {
