@@ -136,15 +136,15 @@ describe.skipIf(missing)('a datagram conversation', { timeout: 60_000 }, () => {
       expectOneConversation(conversation);
     });
 
-    test('goes on when the server moves', async () => {
-      const conversation = await start('east', 'ipv4');
+    test.each(['ipv4', 'ipv6'] as const)('goes on when the server moves, over %s', async (family) => {
+      const conversation = await start('east', family);
       const watch = await MoveWatch.start(lab.server);
       const all: number[] = [];
       for (let move = 0; move < 6; move++) {
         const usableAt = await watch.move(move % 2 === 0 ? 'west' : 'east', { outageMs: 200 });
         all.push(...(await pauses(conversation, usableAt)));
       }
-      console.log(`pause of datagrams, the server moves: ${pauseText(all)}`);
+      console.log(`pause of datagrams, the server moves, ${family}: ${pauseText(all)}`);
       expect(Math.max(...all)).toBeLessThan(STALL_MS);
       expectOneConversation(conversation);
     });

@@ -48,6 +48,19 @@ export interface UdpHandle {
   getsockname(out: AddressOut): number;
   getpeername(out: AddressOut): number;
   setBroadcast(on: number): number;
+  setTTL(hops: number): number;
+  setMulticastTTL(hops: number): number;
+  setMulticastLoopback(on: number): number;
+  setMulticastInterface(address: string): number;
+  addMembership(group: string, onInterface?: string): number;
+  dropMembership(group: string, onInterface?: string): number;
+  addSourceSpecificMembership(source: string, group: string, onInterface?: string): number;
+  dropSourceSpecificMembership(source: string, group: string, onInterface?: string): number;
+  /** Which: true receives, false sends. A size of 0 asks. Undefined: an error, which `context` says. */
+  bufferSize(size: number, which: boolean, context: object): number | undefined;
+  getSendQueueCount(): number;
+  hasRef(): boolean;
+  unref(): void;
   close(callback?: () => void): void;
   /**
    * Negative: an error; 0: `request` will tell; above: sent, one more than the bytes. Two shapes: with port, address and
@@ -73,6 +86,7 @@ export interface DgramState {
 }
 
 interface UdpBinding {
+  readonly UDP: new () => UdpHandle;
   readonly SendWrap: new () => SendRequest;
   readonly constants?: { readonly UV_UDP_IPV6ONLY?: number; readonly UV_UDP_REUSEPORT?: number };
 }
@@ -86,6 +100,9 @@ const HANDLE_METHODS = [
   'getsockname',
   'getpeername',
   'setBroadcast',
+  'getSendQueueCount',
+  'hasRef',
+  'unref',
   'close',
   'send',
 ] as const satisfies readonly (keyof UdpHandle)[];
@@ -108,6 +125,14 @@ export function dgramState(socket: dgram.Socket): DgramState | string {
 export function udpHandleOf(socket: object): unknown {
   if (stateSymbol === undefined) return undefined;
   return (socket as Record<symbol, DgramState | undefined>)[stateSymbol]?.handle;
+}
+
+/** A handle that node takes for `handle`: not bound yet. What was put on `handle` in our place has to be off it. */
+export function newHandleLike(handle: UdpHandle): UdpHandle {
+  binding ??= nodeBinding<UdpBinding>('udp_wrap');
+  const next = new binding.UDP();
+  Object.defineProperties(next, Object.getOwnPropertyDescriptors(handle));
+  return next;
 }
 
 /** Throws where node's bindings are hidden. */

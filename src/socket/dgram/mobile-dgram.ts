@@ -19,15 +19,18 @@ import {
   bindFlags,
   type DgramState,
   type Lookup,
+  newHandleLike,
   newSendRequest,
   type OnMessage,
   type RemoteInfo,
   type SendRequest,
   type UdpHandle,
 } from './dgram-internals.ts';
+import { HandleSettings } from './handle-settings.ts';
 import { HandleShadows } from './handle-shadows.ts';
 import { KernelNames } from './kernel-names.ts';
 import type { PeerPolicy } from './peer-policy.ts';
+import { retireHandle } from './retired-handle.ts';
 
 const REFUSED = -constants.errno.ECONNREFUSED;
 const TOO_LARGE = -constants.errno.EMSGSIZE;
@@ -65,14 +68,17 @@ export function mobileDgramOf(handle: unknown): MobileDgram | undefined {
 export class MobileDgram implements DatagramPort {
   readonly local: TransportAddress;
   readonly #state: DgramState;
-  readonly #handle: UdpHandle;
+  /** Another one where the kernel's socket had to be changed. */
+  #handle: UdpHandle;
   readonly #policy: PeerPolicy;
   readonly #onGone: (socket: MobileDgram) => void;
   readonly #family: 'IPv4' | 'IPv6';
   readonly #names: KernelNames;
   readonly #native: NativeCalls;
   readonly #onMessage: OnMessage;
-  readonly #shadows: HandleShadows;
+  #shadows: HandleShadows;
+  /** Of a socket whose handle may have to be changed. */
+  readonly #settings: HandleSettings | undefined;
   /** Deliveries outside a native call run where the socket was bound. */
   readonly #context = new AsyncResource('MOBISOCKDGRAM');
   readonly #service: DatagramService;
@@ -95,6 +101,7 @@ export class MobileDgram implements DatagramPort {
     this.#native = { bind, connect, disconnect, getsockname, getpeername, setBroadcast, close, send, lookup };
     this.#onMessage = handle.onmessage;
     this.#shadows = new HandleShadows(handle);
+    this.#settings = this.#family === 'IPv6' ? new HandleSettings() : undefined;
     this.#service = open({
       port: this,
       initiates: (remote, connected) => policy.initiates(remote, connected),
@@ -121,6 +128,7 @@ export class MobileDgram implements DatagramPort {
       this.#policy.broadcast = on !== 0;
       return this.#native.setBroadcast.call(this.#handle, on);
     });
+    this.#settings?.castOn(this.#handle, shadows);
   }
 
   // ---- DatagramPort --------------------------------------------------------------------------------------------------
@@ -161,9 +169,12 @@ export class MobileDgram implements DatagramPort {
       return;
     }
     peer.before = { local, remote };
+    const { port = 0 } = local;
+    // Linux (6.18 still) goes on comparing the sources of IPv6 datagrams with the peer that a socket had.
+    if (this.#family === 'IPv6') this.#renew(port);
+    else this.#keepPort(port);
     this.#shadows.cast('getsockname', (out) => tell(out, local));
     this.#shadows.cast('getpeername', (out) => tell(out, remote));
-    this.#keepPort(local.port ?? 0);
   }
 
   closeToOthers(): void {
@@ -354,7 +365,10 @@ export class MobileDgram implements DatagramPort {
   /** Linux takes the port of a socket that did not ask for one back when it is disconnected. */
   #keepPort(port: number): void {
     const { address = '', port: left = 0 } = this.#socketName();
-    if (left === port) return;
+    if (left !== port) this.#bind(address, port);
+  }
+
+  #bind(address: string, port: number): void {
     const { bind } = this.#native;
     const flags = bindFlags(this.#state);
     const status = bind.call(this.#handle, address, port, flags);
@@ -362,6 +376,32 @@ export class MobileDgram implements DatagramPort {
     // Somebody was quicker. The peer follows to the new port, as it follows a NAT.
     debug('UDP port %d could not be kept: error %d', port, status);
     bind.call(this.#handle, address, 0, flags);
+  }
+
+  /** Another socket of the kernel on the same port, in the place of one that was disconnected. */
+  #renew(port: number): void {
+    const former = this.#handle;
+    const { address = '', port: left = 0 } = this.#socketName();
+    this.#shadows.liftAll();
+    mobile.delete(former);
+    const next = this.#context.runInAsyncScope(newHandleLike, undefined, former);
+    this.#handle = next;
+    this.#state.handle = next;
+    mobile.set(next, this);
+    if (!former.hasRef()) next.unref();
+    // A port that the application asked for is not given back before. What waits there is lost then.
+    if (left === 0) this.#retire(former);
+    else former.close();
+    this.#bind(address, port);
+    this.#settings?.applyTo(next);
+    this.#shadows = new HandleShadows(next);
+    this.#castAll();
+    next.recvStart();
+  }
+
+  #retire(former: UdpHandle): void {
+    const isWanted = (): boolean => this.#state.handle === this.#handle;
+    retireHandle(former, (status, _handle, buffer, rinfo) => this.#receive(status, buffer, rinfo), isWanted);
   }
 
   #socketName(): AddressOut {

@@ -198,6 +198,59 @@ describe('A connected socket with a flow', () => {
     expect(client.address()).toEqual(local);
   });
 
+  it('over IPv6 changes the socket of the kernel, loses nothing of what was waiting, and keeps its settings', async () => {
+    mobileLayer();
+    const server = await boundSocket('udp6', { port: 0, address: '::1' });
+    const client = await connectTo(await boundSocket('udp6', { port: 0 }), server.address().port, '::1');
+    client.setMulticastInterface('::%lo');
+    client.addMembership('ff01::6d6f', '::%lo');
+    client.setRecvBufferSize(50_000);
+    client.unref();
+    const texts: string[] = [];
+    client.on('message', (bytes) => texts.push(bytes.toString()));
+    const before = { local: client.address(), size: client.getRecvBufferSize() };
+    const former = handleOf(client) as UdpHandle;
+    const atServer = heard(server);
+    client.send('hello');
+    const { from } = await atServer;
+    // All in one turn: the first changes the socket, and the others wait at the former one.
+    const waiting = Array.from({ length: 50 }, (_, i) => `${i}`);
+    for (const text of waiting) server.send(text, from.port, from.address);
+    await expect.poll(() => former.getsockname({})).toBe(-constants.errno.EBADF);
+    expect(texts).toEqual(waiting);
+    expect(handleOf(client)).not.toBe(former);
+    expect(kernelNames(client)).toMatchObject({
+      local: { port: before.local.port },
+      remote: -constants.errno.ENOTCONN,
+    });
+    expect(client.address()).toEqual(before.local);
+    expect(client.getRecvBufferSize()).toBe(before.size);
+    expect(handleOf(client)?.hasRef()).toBe(false);
+    expect(() => client.addMembership('ff01::6d6f', '::%lo')).toThrow(expect.objectContaining({ code: 'EADDRINUSE' }));
+    const still = heard(client);
+    server.send('still', from.port, from.address);
+    expect((await still).text).toBe('still');
+  });
+
+  it('over IPv6 hears nothing more when it is closed in that moment', async () => {
+    mobileLayer();
+    const server = await boundSocket('udp6', { port: 0, address: '::1' });
+    const client = await connectTo(await boundSocket('udp6', { port: 0 }), server.address().port, '::1');
+    const texts: string[] = [];
+    client.on('message', (bytes) => {
+      texts.push(bytes.toString());
+      client.close();
+    });
+    const atServer = heard(server);
+    client.send('hello');
+    const { from } = await atServer;
+    const former = handleOf(client) as UdpHandle;
+    for (const text of ['one', 'two', 'three']) server.send(text, from.port, from.address);
+    await once(client, 'close');
+    await expect.poll(() => former.getsockname({})).toBe(-constants.errno.EBADF);
+    expect(texts).toEqual(['one']);
+  });
+
   it('goes on from another port where somebody has taken its own in that moment', async () => {
     mobileLayer();
     const server = await boundSocket();
