@@ -7,14 +7,11 @@ import { expect } from 'vitest';
 import { builtPackage } from '../built-package.ts';
 import type { Host } from './host.ts';
 import type { Lab } from './lab.ts';
-import type { Program } from './program.ts';
+import { type BasicReport, REPORT_LIMIT_MS, ReportingProgram } from './reporting-program.ts';
 import type { Family } from './topology.ts';
 
 export const EXCHANGE_PORT = 7000;
 const PROGRAM = join(import.meta.dirname, 'programs', 'exchange.mjs');
-const REPORT_LIMIT_MS = 20_000;
-/** Longer than any test: the wait ends with the program. */
-const WHOLE_TEST_MS = 3_600_000;
 /** Small writes in quick succession, so that the first byte after a pause doesn't wait for its turn. */
 export const PACED: SendPlan = { bytes: 4096, everyMs: 4 };
 export const FULL: SendPlan = { full: true };
@@ -45,9 +42,7 @@ export interface ExchangeStatus {
 }
 
 /** A line of the program, or a session event of mobisock's (`session:move` and so on). */
-export interface Report {
-  readonly event: string;
-  readonly at: number;
+export interface Report extends BasicReport {
   readonly name?: string;
   readonly code?: string;
   readonly error?: string;
@@ -63,49 +58,14 @@ export interface Report {
   readonly exchanges?: readonly ExchangeStatus[];
 }
 
-export class Exchange {
-  readonly program: Program;
-  readonly #unclaimed: Report[] = [];
-  readonly #all: Report[] = [];
-  readonly #wakers = new Set<() => void>();
-  #following = 2;
-
+export class Exchange extends ReportingProgram<Report> {
   constructor(host: Host, plan: Readonly<Record<string, unknown>>, env: ExchangePlan['env']) {
-    this.program = host.run('node', [PROGRAM, JSON.stringify(plan)], {
+    const program = host.run('node', [PROGRAM, JSON.stringify(plan)], {
       nodeFlags: ['--import', builtPackage()],
       // A busy machine may need longer for the first contact than a plain connect is made to wait.
       env: { MOBISOCK_EVENTS: 'stderr', MOBISOCK_HEAD_START: '1000', ...env },
     });
-    for (const stream of ['stdout', 'stderr'] as const) void this.#follow(stream);
-  }
-
-  tell(command: string): void {
-    this.program.write(`${command}\n`);
-  }
-
-  /** The first report of that kind that no call has returned yet. */
-  async report(
-    event: string,
-    where: (report: Report) => boolean = () => true,
-    limitMs: number = REPORT_LIMIT_MS,
-  ): Promise<Report> {
-    const deadline = performance.now() + limitMs;
-    for (;;) {
-      const index = this.#unclaimed.findIndex((report) => report.event === event && where(report));
-      const [found] = index < 0 ? [] : this.#unclaimed.splice(index, 1);
-      if (found !== undefined) return found;
-      const leftMs = deadline - performance.now();
-      if (this.#following === 0 || leftMs <= 0) {
-        const why = leftMs <= 0 ? `said nothing of "${event}" for ${limitMs} ms` : `ended without "${event}"`;
-        throw new Error(`${this.program.title} ${why}\n${this.transcript()}`);
-      }
-      await this.#change(leftMs);
-    }
-  }
-
-  /** All reports of that kind so far, claimed or not. */
-  reports(event: string): readonly Report[] {
-    return this.#all.filter((report) => report.event === event);
+    super(program);
   }
 
   async status(): Promise<Report & { readonly exchanges: readonly ExchangeStatus[] }> {
@@ -140,43 +100,6 @@ export class Exchange {
     const firsts: number[] = [];
     while (firsts.length < connections) firsts.push((await this.report('first-after')).first ?? Number.NaN);
     return firsts;
-  }
-
-  transcript(): string {
-    const tail = (text: string): string => text.trimEnd().split('\n').slice(-20).join('\n');
-    return `stdout:\n${tail(this.program.stdout)}\nstderr:\n${tail(this.program.stderr)}`;
-  }
-
-  async #follow(stream: 'stdout' | 'stderr'): Promise<void> {
-    try {
-      for (;;) {
-        const [line] = await this.program.line(/^\{.*\}$/, { stream, timeoutMs: WHOLE_TEST_MS });
-        const report = JSON.parse(line) as Report;
-        this.#all.push(report);
-        this.#unclaimed.push(report);
-        this.#wake();
-      }
-    } catch {
-      // No further line: the program has ended.
-    }
-    this.#following -= 1;
-    this.#wake();
-  }
-
-  #change(limitMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const finish = (): void => {
-        clearTimeout(timer);
-        this.#wakers.delete(finish);
-        resolve();
-      };
-      const timer = setTimeout(finish, limitMs);
-      this.#wakers.add(finish);
-    });
-  }
-
-  #wake(): void {
-    for (const waker of [...this.#wakers]) waker();
   }
 }
 

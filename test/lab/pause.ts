@@ -64,6 +64,6 @@ export async function notePauses(pauses: Pauses, usableAt: number, client: Excha
 
 export function pauseText(pausesMs: readonly number[]): string {
   const sorted = [...pausesMs].sort((a, b) => a - b);
-  const at = (share: number): string => (sorted[Math.floor((sorted.length - 1) * share)] ?? Number.NaN).toFixed(0);
+  const at = (share: number): string => (sorted[Math.floor((sorted.length - 1) * share)] ?? Number.NaN).toFixed(1);
   return `${at(0)} / ${at(0.5)} / ${at(1)} ms (least / median / most of ${sorted.length})`;
 }
