@@ -23,7 +23,7 @@ export interface DatagramSendPlan {
 }
 
 export interface DatagramPlan {
-  readonly send?: DatagramSendPlan;
+  readonly send?: DatagramSendPlan | undefined;
   /** Of the client, each with a flow of its own. Default: 1. */
   readonly sockets?: number;
   readonly env?: Readonly<Record<string, string | undefined>>;
