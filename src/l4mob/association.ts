@@ -3,7 +3,7 @@
  * which any number of sessions get their keys without another, and where the peer is, for all these sessions.
  * docs/protocol.md, "Associations".
  */
-import { ByteWriter, equalConstantTime, toHex } from '../core/bytes.ts';
+import { ByteWriter, equalConstantTime, fromHex, toHex } from '../core/bytes.ts';
 import { UsageError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import type { Instant } from '../core/time.ts';
@@ -19,8 +19,8 @@ import {
   type SessionKeys,
 } from './key-schedule.ts';
 import { ASSOCIATION_MAX_OPENS } from './limits.ts';
-import { OpenNumberWindow } from './open-number-window.ts';
 import type { PortPair } from './port-pairs.ts';
+import { ReplayWindow } from './replay-window.ts';
 import type { SessionIdentity, SessionRole } from './stream-session.ts';
 import { type Suite, TAG_BYTES } from './suite.ts';
 import {
@@ -38,6 +38,8 @@ import { type DecodedUpdate, encodeUpdate, type Update, type Whereabouts } from 
 
 const FLOW_IDENTITY_BYTES = 22;
 const NO_MAC = new Uint8Array(TAG_BYTES);
+/** Of a peer that has not said where it is. */
+export const NOWHERE: Whereabouts = { stateSequence: 0, sessionPort: 0, addresses: [] };
 
 export interface AssociationInit {
   readonly role: SessionRole;
@@ -49,15 +51,16 @@ export interface AssociationInit {
   readonly expiresAt: Instant;
 }
 
+/** Held for every peer, and for every datagram flow at least one: what most never need is made when it is needed. */
 export class Association {
   readonly role: SessionRole;
-  readonly id: Uint8Array;
+  /** In hexadecimal digits. */
   readonly idText: string;
   readonly suite: Suite;
   #agreement: AssociationInit['secret'] | undefined;
   #derivedKeys: AssociationKeys | undefined;
   readonly #expiresAt: Instant;
-  readonly #openNumbers: OpenNumberWindow = new OpenNumberWindow();
+  #openNumbers: ReplayWindow | undefined;
   #peer: Whereabouts;
   #lastOpenNumber = 0;
   #packetNumber = 0;
@@ -65,12 +68,16 @@ export class Association {
 
   constructor({ role, id, secret, suite, peer, expiresAt }: AssociationInit) {
     this.role = role;
-    this.id = id.slice();
     this.idText = toHex(id);
     this.suite = suite;
     this.#agreement = secret;
     this.#peer = peer;
     this.#expiresAt = expiresAt;
+  }
+
+  /** 8 bytes, a new array each time. */
+  get id(): Uint8Array {
+    return fromHex(this.idText);
   }
 
   /** Of the L4_UPDATE that was encoded last; 0 before the first. */
@@ -117,7 +124,6 @@ export class Association {
   newSession(random: Random, portPair: PortPair): SessionIdentity {
     this.#lastOpenNumber += 1;
     const open = {
-      associationId: this.id,
       openNumber: this.#lastOpenNumber,
       nonce: random.bytes(OPEN_NONCE_BYTES).slice(),
       portPair,
@@ -127,11 +133,11 @@ export class Association {
     let keys: SessionKeys | undefined;
     const derive = (): SessionKeys =>
       this.#sessionKeys(
-        encodeOpen({ ...open, stateSequence: 0, window: 0 }, () => NO_MAC),
+        encodeOpen({ ...open, associationId: this.id, stateSequence: 0, window: 0 }, () => NO_MAC),
         this.suite,
       );
     return {
-      associationId: this.id,
+      associationIdText: this.idText,
       portPair,
       suite: this.suite,
       // What takes a key comes with OPEN or with the first record: the application hears of its connection sooner.
@@ -140,7 +146,9 @@ export class Association {
         return keys;
       },
       encodeOpen: (stateSequence, window) =>
-        encodeOpen({ ...open, stateSequence, window }, (covered) => messageMac(this.#keys.helloFromInitiator, covered)),
+        encodeOpen({ ...open, associationId: this.id, stateSequence, window }, (covered) =>
+          messageMac(this.#keys.helloFromInitiator, covered),
+        ),
       get refuseKey() {
         return associationKeys().helloFromResponder;
       },
@@ -156,7 +164,7 @@ export class Association {
     if (!equalConstantTime(messageMac(this.#keys.helloFromInitiator, covered), mac)) return undefined;
     if (message.suiteId !== this.suite.id) return undefined;
     return {
-      associationId: this.id,
+      associationIdText: this.idText,
       portPair: message.portPair,
       suite: this.suite,
       keys: this.#sessionKeys(covered, this.suite),
@@ -165,7 +173,10 @@ export class Association {
 
   /** Responder: whether this OPEN number is fresh; marks it used. */
   useOpenNumber(number: number): boolean {
-    return this.#openNumbers.use(number);
+    this.#openNumbers ??= new ReplayWindow();
+    if (!this.#openNumbers.isFresh(number)) return false;
+    this.#openNumbers.mark(number);
+    return true;
   }
 
   refuse(code: RefuseCode, ports: readonly number[], helloMac: Uint8Array): Uint8Array {

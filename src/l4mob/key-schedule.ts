@@ -57,8 +57,8 @@ export interface RendezvousEpochKeys {
 }
 
 export interface FlowKeys {
-  readonly packetFromInitiator: Uint8Array;
-  readonly packetFromResponder: Uint8Array;
+  /** The initiator's packet key, then the responder's, each as long as the suite's keys are. */
+  readonly packets: Uint8Array;
   /** 8 bytes each: the ids by which initiator and responder find the flow. */
   readonly idAtInitiator: Uint8Array;
   readonly idAtResponder: Uint8Array;
@@ -105,9 +105,9 @@ export function deriveSessionKeys(associationSecret: Uint8Array, openIdentity: U
 export function deriveFlowKeys(associationSecret: Uint8Array, flowIdentity: Uint8Array, suite: Suite): FlowKeys {
   const flow = extract(sha256(flowIdentity), associationSecret);
   const { name, keyBytes } = suite;
-  const keys = expandKeys(flow, `flow ${name}`, [keyBytes, keyBytes, FLOW_ID_BYTES, FLOW_ID_BYTES]);
-  const [packetFromInitiator, packetFromResponder, idAtInitiator, idAtResponder] = keys;
-  return { packetFromInitiator, packetFromResponder, idAtInitiator, idAtResponder };
+  const keys = expandKeys(flow, `flow ${name}`, [2 * keyBytes, FLOW_ID_BYTES, FLOW_ID_BYTES]);
+  const [packets, idAtInitiator, idAtResponder] = keys;
+  return { packets, idAtInitiator, idAtResponder };
 }
 
 /** The MAC of signals and hellos: HMAC-SHA256 cut to 128 bits (RFC 2104, section 5). */

@@ -57,8 +57,6 @@ export const MAX_ADDRESSES = 8;
 export const MAX_PORT_CANDIDATES = 8;
 /** Rounds of L4_INIT before giving up: cookie, group, ports, and one to spare. */
 export const MAX_HANDSHAKE_ROUNDS = 5;
-/** Out-of-order tolerance for OPEN numbers on parallel subflows of one association. */
-export const OPEN_NUMBER_WINDOW = 1024;
 
 /** Unconfirmed associations in all: beyond half of it, cookies are demanded. */
 export const MAX_UNCONFIRMED = 1_024;

@@ -4,7 +4,7 @@
  * the session travels, never what it says or when it ends: it only reports that the peer is gone, or that time is up.
  * docs/protocol.md, "Dialing" and "Liveness".
  */
-import { equalConstantTime } from '../core/bytes.ts';
+import { equalConstantTime, fromHex } from '../core/bytes.ts';
 import { Deadlines } from '../core/deadlines.ts';
 import { earliest, type Instant } from '../core/time.ts';
 import type { ByteStream } from './byte-stream.ts';
@@ -108,11 +108,12 @@ export class PathKeeper {
   }
 
   #encodeHello(): Uint8Array {
-    const { associationId, portPair, keys, encodeOpen } = this.#identity;
+    const { associationIdText, portPair, keys, encodeOpen } = this.#identity;
     const { receive } = this.#init.stream;
     const { window, acknowledgement } = receive;
     receive.told();
     if (!this.#opened && encodeOpen !== undefined) return encodeOpen(this.#stateSequence, window);
+    const associationId = fromHex(associationIdText);
     return encodeResume(
       { associationId, portPair, stateSequence: this.#stateSequence, receiveOffset: acknowledgement, window },
       (covered) => messageMac(keys.resume, covered),

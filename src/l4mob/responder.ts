@@ -9,7 +9,7 @@ import { toHex } from '../core/bytes.ts';
 import { WireError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import type { Instant } from '../core/time.ts';
-import { Association } from './association.ts';
+import { Association, NOWHERE } from './association.ts';
 import { CookieJar } from './cookie.ts';
 import type { Group } from './key-agreement.ts';
 import { deriveHandshakeKeys, messageMac, transcriptHash } from './key-schedule.ts';
@@ -237,7 +237,7 @@ export class Responder {
       suiteId: suite.id,
       portPair,
       sessionPort: service.sessionPort,
-      associationId: random.bytes(ASSOCIATION_ID_BYTES).slice(),
+      associationId: random.bytes(ASSOCIATION_ID_BYTES),
       lifetimeSeconds: ASSOCIATION_LIFETIME_MS / 1000,
       addresses: service.addresses,
     };
@@ -247,7 +247,7 @@ export class Responder {
       id: offer.associationId,
       secret: associationSecret,
       suite,
-      peer: { stateSequence: 0, sessionPort: 0, addresses: [] },
+      peer: NOWHERE,
       expiresAt: now + ASSOCIATION_LIFETIME_MS,
     });
     const expiresAt = now + UNCONFIRMED_MS;

@@ -6,7 +6,7 @@ import type { PortPair } from './port-pairs.ts';
 import type { Suite } from './suite.ts';
 
 export interface SessionIdentity {
-  readonly associationId: Uint8Array;
+  readonly associationIdText: string;
   readonly portPair: PortPair;
   readonly suite: Suite;
   readonly keys: SessionKeys;

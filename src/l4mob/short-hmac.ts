@@ -23,11 +23,11 @@ export function hmacFrame(messageBytes: number): Buffer {
   return Buffer.allocUnsafe(MESSAGE_AT + messageBytes);
 }
 
-/** Of the message in `frame`, which ends with it: 32 bytes. `key`: at most 64 bytes. */
-export function hmacDigest(key: Uint8Array, frame: Uint8Array): string {
-  if (key.length > BLOCK_BYTES) throw new RangeError(`HMAC key: ${key.length} bytes, at most ${BLOCK_BYTES} allowed`);
+/** Of the message in `frame`, which ends with it: 32 bytes. The key, at most 64 bytes, may be a part of `keys`. */
+export function hmacDigest(keys: Uint8Array, frame: Uint8Array, keyAt = 0, keyBytes: number = keys.length): string {
+  if (keyBytes > BLOCK_BYTES) throw new RangeError(`HMAC key: ${keyBytes} bytes, at most ${BLOCK_BYTES} allowed`);
   for (let i = 0; i < BLOCK_BYTES; i++) {
-    const byte = i < key.length ? (key[i] as number) : 0;
+    const byte = i < keyBytes ? (keys[keyAt + i] as number) : 0;
     frame[i] = byte ^ INNER_PAD;
     outerFrame[i] = byte ^ OUTER_PAD;
   }

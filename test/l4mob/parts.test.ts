@@ -6,9 +6,8 @@ import { CookieJar } from '../../src/l4mob/cookie.ts';
 import { DialLadder } from '../../src/l4mob/dial-ladder.ts';
 import { Dialing } from '../../src/l4mob/dialing.ts';
 import { messageMac } from '../../src/l4mob/key-schedule.ts';
-import { ASSOCIATION_MAX_OPENS, OPEN_NUMBER_WINDOW } from '../../src/l4mob/limits.ts';
+import { ASSOCIATION_MAX_OPENS } from '../../src/l4mob/limits.ts';
 import { KEEPALIVE_MS, Liveness } from '../../src/l4mob/liveness.ts';
-import { OpenNumberWindow } from '../../src/l4mob/open-number-window.ts';
 import { PortPairTable, portPairKey, portPairText } from '../../src/l4mob/port-pairs.ts';
 import { SUITES } from '../../src/l4mob/suite.ts';
 import { decodeOpen, decodeRefuse, decodeResume, encodeResume } from '../../src/l4mob/wire/hello.ts';
@@ -50,24 +49,6 @@ describe('port pairs', () => {
     table.take({ initiator: 7_777, responder: 80 });
     expect(table.candidates(0, new SeededRandom(1), 80, 8)).toEqual([]);
     expect(table.candidates(0, new SeededRandom(1), 81, 8)).toHaveLength(8);
-  });
-});
-
-describe('OPEN numbers', () => {
-  it('are good once each, also out of order', () => {
-    const random = new SeededRandom(1);
-    for (let round = 0; round < 20; round++) {
-      const window = new OpenNumberWindow();
-      const used = new Set<number>();
-      let highest = 0;
-      for (let i = 0; i < 3_000; i++) {
-        const number = Math.max(0, highest + random.between(-OPEN_NUMBER_WINDOW - 50, random.pick([1, 5, 3_000])));
-        const fresh = number >= 1 && number > highest - OPEN_NUMBER_WINDOW && !used.has(number);
-        expect(window.use(number), `${number} after ${highest}`).toBe(fresh);
-        if (fresh) used.add(number);
-        if (fresh) highest = Math.max(highest, number);
-      }
-    }
   });
 });
 

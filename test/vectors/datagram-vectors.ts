@@ -57,7 +57,7 @@ function packets(suite: Suite): Json {
       responderPort: opens ? PORT_PAIR.responder : 0,
     };
     const payload = PAYLOADS[type];
-    const bytes = protectionOf(suite).seal(keys.packetFromInitiator, portPairKey(PORT_PAIR), header, payload);
+    const bytes = protectionOf(suite).seal(keys.packets, 0, portPairKey(PORT_PAIR), header, payload);
     return { name, type, stateSequence: 3, packetNumber, payload: hex(payload), bytes: hex(bytes) };
   });
 }
@@ -83,7 +83,12 @@ export function makeDatagramVectors(): Json {
         suite: suite.name,
         id: suite.id,
         flowIdentity: hex(identity),
-        keys: Object.fromEntries(Object.entries(keys).map(([name, key]) => [name, hex(key as Uint8Array)])),
+        keys: {
+          packetFromInitiator: hex(keys.packets.subarray(0, suite.keyBytes)),
+          packetFromResponder: hex(keys.packets.subarray(suite.keyBytes)),
+          idAtInitiator: hex(keys.idAtInitiator),
+          idAtResponder: hex(keys.idAtResponder),
+        },
         packets: packets(suite),
       };
     }),

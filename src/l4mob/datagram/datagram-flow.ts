@@ -227,6 +227,7 @@ export class DatagramFlow {
   #confirm(now: Instant): void {
     this.#phase = 'confirmed';
     this.#openLadder = undefined;
+    this.#channel.opened();
     this.#output.emit({ type: 'confirmed' });
     if (!this.#paths.current.validated) this.#paths.current.startChallenge(now);
     // The responder is sure of us with our next packet, so there has to be one.

@@ -5,6 +5,7 @@
  */
 import { WireError } from '../../core/errors.ts';
 import { portPairKey } from '../port-pairs.ts';
+import { ReplayWindow } from '../replay-window.ts';
 import {
   DATAGRAM_TYPE,
   type DatagramHeader,
@@ -15,7 +16,6 @@ import {
 } from '../wire/datagram.ts';
 import type { FlowIdentity } from './flow-identity.ts';
 import { type PacketProtection, protectionOf } from './packet-protection.ts';
-import { ReplayWindow } from './replay-window.ts';
 
 /**
  * Packets under one key: 42 days at 300 000 a second, and GCM stays far from its bounds (2^47 blocks of 1200-byte
@@ -40,35 +40,61 @@ export interface GenuinePacket {
   readonly newest: boolean;
 }
 
+/** What an OPEN says of the flow, beside its port pair. */
+interface OpenName {
+  readonly association: FlowId;
+  readonly number: number;
+}
+
+/**
+ * There is one for each flow, and most flows are idle, so it keeps little: both keys in one array, and 32-bit values
+ * signed, since V8 keeps those within the object and makes an object of its own of what is beyond 2^31.
+ */
 export class FlowChannel {
   readonly #protection: PacketProtection;
   readonly #portPair: number;
-  readonly #sendKey: Uint8Array;
-  readonly #receiveKey: Uint8Array;
-  readonly #openId: FlowId;
-  readonly #openNumber: number;
-  readonly #peerId: FlowId;
+  readonly #keys: Uint8Array;
+  readonly #sendKeyAt: number;
+  readonly #receiveKeyAt: number;
+  readonly #idHigh: number;
+  readonly #idLow: number;
+  readonly #peerIdHigh: number;
+  readonly #peerIdLow: number;
+  /** Initiator, until the peer has the flow. */
+  #openName: OpenName | undefined;
   readonly #window: ReplayWindow = new ReplayWindow();
   readonly #turnedAway: TurnedAway;
   #sent = 0;
   /** Ours: rises with every change of our address. */
   stateSequence = 1;
-  /** Ours: by it the peer's packets find the flow. */
-  readonly id: FlowId;
 
   constructor({ role, associationId, openNumber, portPair, suite, keys }: FlowIdentity, turnedAway: TurnedAway) {
     const initiates = role === 'initiator';
     const atInitiator = flowIdOf(keys.idAtInitiator);
     const atResponder = flowIdOf(keys.idAtResponder);
-    this.id = initiates ? atInitiator : atResponder;
-    this.#peerId = initiates ? atResponder : atInitiator;
-    this.#sendKey = initiates ? keys.packetFromInitiator : keys.packetFromResponder;
-    this.#receiveKey = initiates ? keys.packetFromResponder : keys.packetFromInitiator;
-    this.#openId = flowIdOf(associationId);
-    this.#openNumber = openNumber;
-    this.#portPair = portPairKey(portPair);
+    const own = initiates ? atInitiator : atResponder;
+    const peers = initiates ? atResponder : atInitiator;
+    this.#idHigh = own.high | 0;
+    this.#idLow = own.low | 0;
+    this.#peerIdHigh = peers.high | 0;
+    this.#peerIdLow = peers.low | 0;
+    this.#keys = keys.packets;
+    this.#sendKeyAt = initiates ? 0 : suite.keyBytes;
+    this.#receiveKeyAt = initiates ? suite.keyBytes : 0;
+    this.#openName = initiates ? { association: flowIdOf(associationId), number: openNumber } : undefined;
+    this.#portPair = portPairKey(portPair) | 0;
     this.#protection = protectionOf(suite);
     this.#turnedAway = turnedAway;
+  }
+
+  /** Ours: by it the peer's packets find the flow. A new object each time. */
+  get id(): FlowId {
+    return { high: this.#idHigh >>> 0, low: this.#idLow >>> 0 };
+  }
+
+  /** The peer has the flow: no OPEN is sent from now on. */
+  opened(): void {
+    this.#openName = undefined;
   }
 
   /** Whether all packet numbers are used up. */
@@ -81,18 +107,19 @@ export class FlowChannel {
     this.#sent += 1;
     const opens = type === DATAGRAM_TYPE.open || type === DATAGRAM_TYPE.openData;
     if (this.#sent > (opens ? MAX_OPEN_PACKETS : MAX_FLOW_PACKETS)) throw new RangeError('packet numbers are used up');
-    const id = opens ? this.#openId : this.#peerId;
+    const name = opens ? this.#openName : undefined;
+    if (opens && name === undefined) throw new RangeError('an OPEN of a flow that stands, or of a responder');
     const header = {
       type,
-      idHigh: id.high,
-      idLow: id.low,
+      idHigh: name === undefined ? this.#peerIdHigh : name.association.high,
+      idLow: name === undefined ? this.#peerIdLow : name.association.low,
       stateSequence: this.stateSequence,
       packetNumber: this.#sent,
-      openNumber: opens ? this.#openNumber : 0,
+      openNumber: name === undefined ? 0 : name.number,
       initiatorPort: this.#portPair >>> 16,
       responderPort: this.#portPair & 0xffff,
     };
-    return this.#protection.seal(this.#sendKey, this.#portPair, header, payload);
+    return this.#protection.seal(this.#keys, this.#sendKeyAt, this.#portPair, header, payload);
   }
 
   /** A packet that came, if it is genuine and new. It counts as received then. */
@@ -104,7 +131,7 @@ export class FlowChannel {
       this.#turnedAway.replayed += 1;
       return undefined;
     }
-    const payload = this.#protection.open(this.#receiveKey, this.#portPair, header, bytes);
+    const payload = this.#protection.open(this.#keys, this.#receiveKeyAt, this.#portPair, header, bytes);
     if (payload === undefined) {
       this.#turnedAway.forged += 1;
       return undefined;
@@ -117,7 +144,8 @@ export class FlowChannel {
   /** Whether the peer made this packet; nothing is counted and nothing marked. */
   isGenuine(bytes: Uint8Array): boolean {
     try {
-      return this.#protection.open(this.#receiveKey, this.#portPair, decodeDatagram(bytes), bytes) !== undefined;
+      const header = decodeDatagram(bytes);
+      return this.#protection.open(this.#keys, this.#receiveKeyAt, this.#portPair, header, bytes) !== undefined;
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       return false;

@@ -17,8 +17,9 @@ export class FlowOutput {
   readonly #channel: FlowChannel;
   readonly #paths: PathSet;
   readonly #counters: FlowCounters;
-  readonly #packets: DatagramTransmit[] = [];
-  readonly #events: FlowEvent[] = [];
+  /** Only while there are some: an array that was once filled keeps the room, and flows are idle by the thousand. */
+  #packets: DatagramTransmit[] | undefined;
+  #events: FlowEvent[] | undefined;
   /** When anything was sent last, data included. */
   sentAt: Instant;
 
@@ -34,24 +35,29 @@ export class FlowOutput {
     const bytes = datagramHeaderBytes(type) + payload.length + TAG_BYTES;
     if (!vouched && this.#paths.find(to)?.spendOnControl(bytes) === false) {
       this.#counters.limited += 1;
-    } else if (this.#packets.length >= MAX_WAITING || this.#channel.spent) {
+    } else if ((this.#packets?.length ?? 0) >= MAX_WAITING || this.#channel.spent) {
       this.#counters.overflowed += 1;
     } else {
       this.sentAt = now;
+      this.#packets ??= [];
       this.#packets.push({ bytes: this.#channel.seal(type, payload), to: { ip: to.ip, port: to.port } });
     }
   }
 
   emit(event: FlowEvent): void {
+    this.#events ??= [];
     this.#events.push(event);
   }
 
   pollTransmit(): DatagramTransmit | undefined {
-    // Asked after every datagram: a length is cheaper than a shift of nothing.
-    return this.#packets.length === 0 ? undefined : this.#packets.shift();
+    const packet = this.#packets?.shift();
+    if (this.#packets?.length === 0) this.#packets = undefined;
+    return packet;
   }
 
   pollEvent(): FlowEvent | undefined {
-    return this.#events.length === 0 ? undefined : this.#events.shift();
+    const event = this.#events?.shift();
+    if (this.#events?.length === 0) this.#events = undefined;
+    return event;
   }
 }

@@ -12,14 +12,24 @@ import { hmacDigest, isDigestAt, MESSAGE_AT, writeBinary } from '../short-hmac.t
 import { NONCE_BYTES, type Suite, type SuiteName, TAG_BYTES } from '../suite.ts';
 import { type DatagramHeader, datagramHeaderBytes, writeDatagramHeader } from '../wire/datagram.ts';
 
+/**
+ * A flow's two keys lie side by side in one small array, since each array costs a flow several times its bytes: `keyAt`
+ * says where the one begins that is meant. `portPair`: see `portPairKey`; 32 bits, signed or not.
+ */
 export interface PacketProtection {
-  /** The whole datagram, in memory of its own. `portPair`: see `portPairKey`. */
-  seal(key: Uint8Array, portPair: number, header: DatagramHeader, payload: Uint8Array): Buffer;
+  /** The whole datagram, in memory of its own. */
+  seal(keys: Uint8Array, keyAt: number, portPair: number, header: DatagramHeader, payload: Uint8Array): Buffer;
   /**
    * The payload of a datagram that `header` was decoded from, a view of `bytes` where the suite does not encrypt;
    * undefined where its MAC is wrong.
    */
-  open(key: Uint8Array, portPair: number, header: DatagramHeader, bytes: Uint8Array): Uint8Array | undefined;
+  open(
+    keys: Uint8Array,
+    keyAt: number,
+    portPair: number,
+    header: DatagramHeader,
+    bytes: Uint8Array,
+  ): Uint8Array | undefined;
 }
 
 const PORT_PAIR_AT = MESSAGE_AT;
@@ -30,6 +40,9 @@ const SCRATCH_BYTES: number = PACKET_AT + 65_535 + 64;
 /** Filled, used and forgotten within a call: an HMAC's frame, whose message is what is covered. */
 const scratch = Buffer.alloc(SCRATCH_BYTES);
 const nonce = new Uint8Array(NONCE_BYTES);
+const aesKey = new Uint8Array(16);
+const chachaKey = new Uint8Array(32);
+const HMAC_KEY_BYTES = 32;
 const NO_BYTES = new Uint8Array(0);
 /** Packets are cut from it one behind the other, and it is let go with the last of them. */
 const SLAB_BYTES = 64 << 10;
@@ -37,38 +50,50 @@ let slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
 let slabUsed = 0;
 
 class HmacProtection implements PacketProtection {
-  seal(key: Uint8Array, portPair: number, header: DatagramHeader, payload: Uint8Array): Buffer {
+  seal(keys: Uint8Array, keyAt: number, portPair: number, header: DatagramHeader, payload: Uint8Array): Buffer {
     const length = stage(portPair, header, payload);
-    return finish(length, hmac(key, length));
+    return finish(length, hmac(keys, keyAt, length));
   }
 
-  open(key: Uint8Array, portPair: number, header: DatagramHeader, bytes: Uint8Array): Uint8Array | undefined {
+  open(
+    keys: Uint8Array,
+    keyAt: number,
+    portPair: number,
+    header: DatagramHeader,
+    bytes: Uint8Array,
+  ): Uint8Array | undefined {
     const length = restage(portPair, bytes);
-    if (!isDigestAt(hmac(key, length), TAG_BYTES, bytes, length)) return undefined;
+    if (!isDigestAt(hmac(keys, keyAt, length), TAG_BYTES, bytes, length)) return undefined;
     return bytes.subarray(datagramHeaderBytes(header.type), length);
   }
 }
 
-function hmac(key: Uint8Array, length: number): string {
-  return hmacDigest(key, scratch.subarray(0, PACKET_AT + length));
+function hmac(keys: Uint8Array, keyAt: number, length: number): string {
+  return hmacDigest(keys, scratch.subarray(0, PACKET_AT + length), keyAt, HMAC_KEY_BYTES);
 }
 
 class GmacProtection implements PacketProtection {
-  seal(key: Uint8Array, portPair: number, header: DatagramHeader, payload: Uint8Array): Buffer {
+  seal(keys: Uint8Array, keyAt: number, portPair: number, header: DatagramHeader, payload: Uint8Array): Buffer {
     const length = stage(portPair, header, payload);
-    return finish(length, gmac(key, header.packetNumber, length));
+    return finish(length, gmac(keys, keyAt, header.packetNumber, length));
   }
 
-  open(key: Uint8Array, portPair: number, header: DatagramHeader, bytes: Uint8Array): Uint8Array | undefined {
+  open(
+    keys: Uint8Array,
+    keyAt: number,
+    portPair: number,
+    header: DatagramHeader,
+    bytes: Uint8Array,
+  ): Uint8Array | undefined {
     const length = restage(portPair, bytes);
-    if (!equalConstantTime(gmac(key, header.packetNumber, length), bytes.subarray(length))) return undefined;
+    if (!equalConstantTime(gmac(keys, keyAt, header.packetNumber, length), bytes.subarray(length))) return undefined;
     return bytes.subarray(datagramHeaderBytes(header.type), length);
   }
 }
 
 /** GMAC is GCM over associated data alone (NIST SP 800-38D, section 3). */
-function gmac(key: Uint8Array, packetNumber: number, length: number): Buffer {
-  const mac = createCipheriv('aes-128-gcm', key, nonceOf(packetNumber));
+function gmac(keys: Uint8Array, keyAt: number, packetNumber: number, length: number): Buffer {
+  const mac = createCipheriv('aes-128-gcm', keyOf(keys, keyAt, aesKey), nonceOf(packetNumber));
   mac.setAAD(scratch.subarray(PORT_PAIR_AT, PACKET_AT + length));
   mac.final();
   return mac.getAuthTag();
@@ -76,14 +101,17 @@ function gmac(key: Uint8Array, packetNumber: number, length: number): Buffer {
 
 class AeadProtection implements PacketProtection {
   readonly #algorithm: 'aes-128-gcm';
+  readonly #key: Uint8Array;
 
-  constructor(algorithm: 'aes-128-gcm' | 'chacha20-poly1305') {
+  constructor(algorithm: 'aes-128-gcm' | 'chacha20-poly1305', key: Uint8Array) {
+    this.#key = key;
     // Both have the calls of GCM; the types of node know that only for one.
     this.#algorithm = algorithm as 'aes-128-gcm';
   }
 
-  seal(key: Uint8Array, portPair: number, header: DatagramHeader, payload: Uint8Array): Buffer {
+  seal(keys: Uint8Array, keyAt: number, portPair: number, header: DatagramHeader, payload: Uint8Array): Buffer {
     const headerBytes = stage(portPair, header, NO_BYTES);
+    const key = keyOf(keys, keyAt, this.#key);
     const cipher = createCipheriv(this.#algorithm, key, nonceOf(header.packetNumber), { authTagLength: TAG_BYTES });
     cipher.setAAD(scratch.subarray(PORT_PAIR_AT, PACKET_AT + headerBytes));
     cipher.update(payload).copy(scratch, PACKET_AT + headerBytes);
@@ -91,11 +119,18 @@ class AeadProtection implements PacketProtection {
     return finish(headerBytes + payload.length, cipher.getAuthTag());
   }
 
-  open(key: Uint8Array, portPair: number, header: DatagramHeader, bytes: Uint8Array): Uint8Array | undefined {
+  open(
+    keys: Uint8Array,
+    keyAt: number,
+    portPair: number,
+    header: DatagramHeader,
+    bytes: Uint8Array,
+  ): Uint8Array | undefined {
     const headerBytes = datagramHeaderBytes(header.type);
     const end = bytes.length - TAG_BYTES;
     setU32(PORT_PAIR_AT, portPair);
     scratch.set(bytes.subarray(0, headerBytes), PACKET_AT);
+    const key = keyOf(keys, keyAt, this.#key);
     const decipher = createDecipheriv(this.#algorithm, key, nonceOf(header.packetNumber), { authTagLength: TAG_BYTES });
     decipher.setAAD(scratch.subarray(PORT_PAIR_AT, PACKET_AT + headerBytes));
     decipher.setAuthTag(bytes.subarray(end));
@@ -151,6 +186,15 @@ function setU32(at: number, value: number): void {
   scratch[at + 3] = value;
 }
 
+/**
+ * A copy, for calls into native code: an array that was handed there, or of which there was a view, has its bytes moved
+ * to memory of their own for good.
+ */
+function keyOf(keys: Uint8Array, keyAt: number, copy: Uint8Array): Uint8Array {
+  for (let i = 0; i < copy.length; i++) copy[i] = keys[keyAt + i] as number;
+  return copy;
+}
+
 function nonceOf(packetNumber: number): Uint8Array {
   let rest = packetNumber;
   for (let i = NONCE_BYTES - 1; i >= 4; i--) {
@@ -163,8 +207,8 @@ function nonceOf(packetNumber: number): Uint8Array {
 const PROTECTIONS: Readonly<Record<SuiteName, PacketProtection>> = {
   'hmac-sha256-128': new HmacProtection(),
   'aes-128-gmac': new GmacProtection(),
-  'aes-128-gcm': new AeadProtection('aes-128-gcm'),
-  'chacha20-poly1305': new AeadProtection('chacha20-poly1305'),
+  'aes-128-gcm': new AeadProtection('aes-128-gcm', aesKey),
+  'chacha20-poly1305': new AeadProtection('chacha20-poly1305', chachaKey),
 };
 
 export function protectionOf(suite: Suite): PacketProtection {

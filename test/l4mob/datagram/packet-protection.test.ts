@@ -24,30 +24,39 @@ describe.each(SUITES.map((suite) => [suite.name, suite] as const))('%s', (name, 
   const protection = protectionOf(suite);
   const key = run(0x50, suite.keyBytes);
   const open = (bytes: Buffer, portPair = PORT_PAIR, with_ = key): string | undefined => {
-    const payload = protection.open(with_, portPair, decodeDatagram(bytes), bytes);
+    const payload = protection.open(with_, 0, portPair, decodeDatagram(bytes), bytes);
     return payload && Buffer.from(payload).toString();
   };
 
   it('opens what it sealed, also when others were sealed in between', () => {
-    const first = protection.seal(key, PORT_PAIR, HEADER, TEXT);
-    const second = protection.seal(run(9, suite.keyBytes), 5, { ...HEADER, packetNumber: 1 }, Buffer.alloc(3000, 1));
-    const empty = protection.seal(key, PORT_PAIR, HEADER, Buffer.alloc(0));
+    const first = protection.seal(key, 0, PORT_PAIR, HEADER, TEXT);
+    const second = protection.seal(run(9, suite.keyBytes), 0, 5, { ...HEADER, packetNumber: 1 }, Buffer.alloc(3000, 1));
+    const empty = protection.seal(key, 0, PORT_PAIR, HEADER, Buffer.alloc(0));
     expect(open(first)).toBe(TEXT.toString());
     expect(open(empty)).toBe('');
     expect([first.length, second.length, empty.length]).toEqual([TEXT.length + 37, 3037, 37]);
   });
 
+  it('takes the key from where it stands among others', () => {
+    const keys = Buffer.concat([run(0x10, 7), key, run(0x20, 9)]);
+    const sealed = protection.seal(keys, 7, PORT_PAIR, HEADER, TEXT);
+    expect(sealed.equals(protection.seal(key, 0, PORT_PAIR, HEADER, TEXT))).toBe(true);
+    const payload = protection.open(keys, 7, PORT_PAIR, decodeDatagram(sealed), sealed);
+    expect(Buffer.from(payload ?? []).toString()).toBe(TEXT.toString());
+    expect(protection.open(keys, 6, PORT_PAIR, decodeDatagram(sealed), sealed)).toBeUndefined();
+  });
+
   it('takes the largest datagram', () => {
     const large = Buffer.alloc(65_507 - 37, 3);
-    expect(open(protection.seal(key, PORT_PAIR, HEADER, large))).toBe(large.toString());
+    expect(open(protection.seal(key, 0, PORT_PAIR, HEADER, large))).toBe(large.toString());
   });
 
   it('hides the payload only where it is a sealed suite', () => {
-    expect(protection.seal(key, PORT_PAIR, HEADER, TEXT).includes(TEXT)).toBe(!suite.sealed);
+    expect(protection.seal(key, 0, PORT_PAIR, HEADER, TEXT).includes(TEXT)).toBe(!suite.sealed);
   });
 
   it('notices any change of header, payload, MAC, port pair or key', () => {
-    const good = protection.seal(key, PORT_PAIR, HEADER, TEXT);
+    const good = protection.seal(key, 0, PORT_PAIR, HEADER, TEXT);
     for (let bit = 8; bit < good.length * 8; bit++) {
       const changed = Buffer.from(good);
       changed[bit >> 3] = (changed[bit >> 3] as number) ^ (1 << (bit & 7));
@@ -62,7 +71,7 @@ describe.each(SUITES.map((suite) => [suite.name, suite] as const))('%s', (name, 
   });
 
   it('is what docs/protocol.md says', () => {
-    const bytes = protection.seal(key, PORT_PAIR, HEADER, TEXT);
+    const bytes = protection.seal(key, 0, PORT_PAIR, HEADER, TEXT);
     const associated = Buffer.concat([Buffer.from('9c4001bb', 'hex'), bytes.subarray(0, 21)]);
     const tag = bytes.subarray(-16).toString('hex');
     if (name === 'hmac-sha256-128') {

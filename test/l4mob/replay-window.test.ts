@@ -1,7 +1,7 @@
-/** Each packet number once, in any order, with constant memory. */
+/** Each number once, in any order, with constant memory. */
 import { describe, expect, it } from 'vitest';
-import { REPLAY_WINDOW_PACKETS, ReplayWindow } from '../../../src/l4mob/datagram/replay-window.ts';
-import { SeededRandom } from '../../sim/seeded-random.ts';
+import { REPLAY_WINDOW_NUMBERS, ReplayWindow } from '../../src/l4mob/replay-window.ts';
+import { SeededRandom } from '../sim/seeded-random.ts';
 
 function take(window: ReplayWindow, number: number): boolean {
   if (!window.isFresh(number)) return false;
@@ -20,12 +20,12 @@ describe('the replay window', () => {
   });
 
   it('holds more than 1024 numbers behind the newest, and takes none that is older', () => {
-    expect(REPLAY_WINDOW_PACKETS).toBeGreaterThanOrEqual(1024);
+    expect(REPLAY_WINDOW_NUMBERS).toBeGreaterThanOrEqual(1024);
     const window = new ReplayWindow();
     take(window, 10_000);
-    expect(window.isFresh(10_000 - REPLAY_WINDOW_PACKETS)).toBe(false);
-    expect(take(window, 10_001 - REPLAY_WINDOW_PACKETS)).toBe(true);
-    expect(take(window, 10_001 - REPLAY_WINDOW_PACKETS)).toBe(false);
+    expect(window.isFresh(10_000 - REPLAY_WINDOW_NUMBERS)).toBe(false);
+    expect(take(window, 10_001 - REPLAY_WINDOW_NUMBERS)).toBe(true);
+    expect(take(window, 10_001 - REPLAY_WINDOW_NUMBERS)).toBe(false);
   });
 
   it('does not forget over a jump of any size', () => {
@@ -36,7 +36,7 @@ describe('the replay window', () => {
       const newest = 72 + jump;
       expect(take(window, newest)).toBe(true);
       expect([newest, 72, 70, 1].map((n) => window.isFresh(n))).toEqual([false, false, false, false]);
-      expect(window.isFresh(71)).toBe(newest - 71 < REPLAY_WINDOW_PACKETS);
+      expect(window.isFresh(71)).toBe(newest - 71 < REPLAY_WINDOW_NUMBERS);
     }
   });
 
@@ -51,7 +51,7 @@ describe('the replay window', () => {
       for (let i = 0; i < 3_000; i++) {
         next += random.chance(0.02) ? random.between(1, 3_000) : random.between(0, 2);
         const number = Math.max(1, next - (random.chance(0.3) ? random.between(0, 2_500) : 0));
-        const tooOld = number <= highest - REPLAY_WINDOW_PACKETS;
+        const tooOld = number <= highest - REPLAY_WINDOW_NUMBERS;
         if (take(window, number) === (tooOld || seen.has(number))) wrong.push(number);
         seen.add(number);
         highest = Math.max(highest, number);

@@ -1,22 +1,23 @@
 /**
- * Replay window: which packet numbers of one direction were received, so that each is accepted once (RFC 4303,
- * section 3.4.3, laid out as in RFC 6479). Numbers count up to 2^53 and begin at 1.
+ * Replay window: which numbers were received, so that each is accepted once (RFC 4303, section 3.4.3, laid out as in
+ * RFC 6479): packet numbers of one direction of a flow, open numbers of an association, whose OPENs travel on parallel
+ * subflows. Numbers count up to 2^53 and begin at 1.
  *
- * A flow that has lost nothing needs no bits: all numbers up to the highest were received. The bits come with the
- * first gap and take constant memory from then on.
+ * Where none was lost no bits are needed: all numbers up to the highest were received. The bits come with the first gap
+ * and take constant memory from then on.
  */
 
 const WORD_BITS = 32;
 /** 2048 bits, of which 2016 stand at any moment: 7 ms of reordering at 300 000 packets a second. */
 const WORDS = 64;
 
-export const REPLAY_WINDOW_PACKETS: number = (WORDS - 1) * WORD_BITS;
+export const REPLAY_WINDOW_NUMBERS: number = (WORDS - 1) * WORD_BITS;
 
 export class ReplayWindow {
   #highest = 0;
   #bits: Uint32Array | undefined;
 
-  /** The newest packet number received; 0 before any. */
+  /** The newest number received; 0 before any. */
   get highest(): number {
     return this.#highest;
   }
@@ -24,11 +25,11 @@ export class ReplayWindow {
   /** Whether `number` was neither received before nor is too old to tell. */
   isFresh(number: number): boolean {
     if (number > this.#highest) return true;
-    if (this.#bits === undefined || number <= this.#highest - REPLAY_WINDOW_PACKETS) return false;
+    if (this.#bits === undefined || number <= this.#highest - REPLAY_WINDOW_NUMBERS) return false;
     return ((this.#bits[wordOf(number)] as number) & bitOf(number)) === 0;
   }
 
-  /** Marks a fresh number as received. To be called only for packets whose MAC was right. */
+  /** Marks a fresh number as received. To be called only for what had a right MAC. */
   mark(number: number): void {
     if (this.#bits === undefined) {
       if (number === this.#highest + 1) {
