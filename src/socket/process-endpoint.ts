@@ -18,12 +18,13 @@ export function processEndpoint(policy: Policy): SocketEndpoint {
 }
 
 function makeEndpoint(policy: Policy): Endpoint {
-  const { suites, groups, sessionPort, sessionTimeoutMs, rendezvous, limits } = policy;
+  const { suites, groups, sessionPort, sessionTimeoutMs, natKeepAliveMs, rendezvous, limits } = policy;
   return new Endpoint({
     ...(suites === undefined ? {} : { suites: suites.map(suiteByName).filter((s) => s !== undefined) }),
     ...(groups === undefined ? {} : { groups: groups.map(groupByName).filter((g) => g !== undefined) }),
     ...(sessionPort === undefined ? {} : { sessionPorts: [sessionPort.first, sessionPort.last] as const }),
     ...(rendezvous === undefined ? {} : { rendezvous }),
+    ...(natKeepAliveMs === undefined ? {} : { natKeepAliveMs }),
     limits: { ...limits, ...(sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs }) },
     onLife: sessionLifeReporter(policy.events),
     onWarning: (message) => debug('%s', message),

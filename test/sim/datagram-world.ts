@@ -26,6 +26,8 @@ export interface DatagramWorldInit {
   readonly client?: Pace;
   readonly server?: Pace;
   readonly nat?: boolean;
+  /** After which the NAT forgets. */
+  readonly natPatienceMs?: number;
   readonly timing?: FlowTiming;
 }
 
@@ -36,12 +38,16 @@ export class DatagramWorld {
   readonly client: DatagramEnd;
   readonly server: DatagramEnd;
 
-  constructor({ seed = 1, suite = SUITES[0], client = PACE, server = PACE, nat, timing }: DatagramWorldInit = {}) {
+  constructor(init: DatagramWorldInit = {}) {
+    const { seed = 1, suite = SUITES[0], client = PACE, server = PACE, nat, natPatienceMs, timing } = init;
     if (suite === undefined) throw new Error('no suite');
     this.random = new SeededRandom(seed);
     this.network = new Network(this.time, this.random);
     const clientHost = this.network.host('client', [CLIENT_IP]);
-    if (nat) clientHost.nat = { publicIp: PUBLIC_IP, generation: 0 };
+    if (nat) {
+      const patience = natPatienceMs === undefined ? {} : { patienceMs: natPatienceMs };
+      clientHost.nat = { publicIp: PUBLIC_IP, generation: 0, ...patience };
+    }
     const serverHost = this.network.host('server', [SERVER_IP]);
     const [ours, theirs] = associations(this.random, suite);
     this.client = new DatagramEnd(clientHost, CLIENT_PORT, new FlowTable({ random: this.random }), client);

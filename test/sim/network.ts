@@ -23,6 +23,9 @@ type AcceptHandler = (end: ConnectionEnd) => void;
 interface Nat {
   publicIp: string;
   generation: number;
+  /** Without a packet from inside for so long, it forgets. */
+  readonly patienceMs?: number;
+  usedAt?: number;
 }
 
 export class Host {
@@ -56,7 +59,16 @@ export class Host {
   rebind(publicIp?: string): void {
     if (this.nat === undefined) throw new Error(`${this.name} is not behind a NAT`);
     this.network.time.trace(`${this.name}'s NAT forgets`);
-    this.nat = { publicIp: publicIp ?? this.nat.publicIp, generation: this.nat.generation + 1 };
+    this.nat = { ...this.nat, publicIp: publicIp ?? this.nat.publicIp, generation: this.nat.generation + 1 };
+  }
+
+  /** A NAT's patience may be over. `used`: a packet goes out. */
+  passNat(used: boolean): void {
+    const { nat } = this;
+    if (nat?.patienceMs === undefined) return;
+    const { now } = this.network.time;
+    if (now - (nat.usedAt ?? now) > nat.patienceMs) this.rebind();
+    if (this.nat !== undefined && (used || this.nat !== nat)) this.nat.usedAt = now;
   }
 
   /** All processes end; the kernel stays and closes their connections. */
@@ -133,6 +145,7 @@ export class Network {
     const { loss, duplication } = this.conditions;
     const copy = Buffer.from(bytes);
     this.onWire?.(copy, local.ip, to.ip);
+    from.passNat(true);
     const copies = this.random.chance(loss) ? 0 : this.random.chance(duplication) ? 2 : 1;
     for (let i = 0; i < copies; i++) {
       this.time.after(this.oneWayMs(), () => this.#arrive(from, local, to, copy));
@@ -157,6 +170,7 @@ export class Network {
 
   #behindNat(to: TransportAddress): { host: Host; port: number } | undefined {
     for (const host of this.#hosts) {
+      host.passNat(false);
       const { nat } = host;
       if (nat === undefined || nat.publicIp !== to.ip) continue;
       const port = to.port ^ nat.generation;

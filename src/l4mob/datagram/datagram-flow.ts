@@ -287,16 +287,19 @@ export class DatagramFlow {
     if (this.#phase === 'opening') {
       return earliest(earliest(this.#paths.nextChallenge(), this.#phaseEndsAt), this.#openLadder?.at);
     }
-    const { keepAliveMs, idleTimeoutMs, sessionTimeoutMs } = this.#timing;
-    const { sentAt } = this.#output;
+    const { keepAliveMs, sessionTimeoutMs } = this.#timing;
     let next = this.#locator.pollTimeout();
-    if (keepAliveMs !== undefined) next = earliest(next, sentAt + keepAliveMs);
-    if (idleTimeoutMs !== undefined) next = earliest(next, Math.max(this.#heardAt, sentAt) + idleTimeoutMs);
+    if (keepAliveMs !== undefined) next = earliest(next, this.#output.sentAt + keepAliveMs);
     const { unansweredSince } = this.#locator;
-    return earliest(
-      next,
-      unansweredSince === undefined ? this.#silence.deadline() : unansweredSince + sessionTimeoutMs,
-    );
+    if (unansweredSince !== undefined) return earliest(next, unansweredSince + sessionTimeoutMs);
+    return earliest(earliest(next, this.#idleAt), this.#silence.deadline());
+  }
+
+  /** What keeps a NAT from forgetting says nothing of the peer, which may be gone for good. */
+  get #idleAt(): Instant | undefined {
+    const { keepAliveMs, idleTimeoutMs } = this.#timing;
+    if (idleTimeoutMs === undefined) return undefined;
+    return (keepAliveMs === undefined ? Math.max(this.#heardAt, this.#output.sentAt) : this.#heardAt) + idleTimeoutMs;
   }
 
   handleTimeout(now: Instant): void {
@@ -317,16 +320,16 @@ export class DatagramFlow {
   }
 
   #handleConfirmedTimeout(now: Instant): void {
-    const { keepAliveMs, idleTimeoutMs, sessionTimeoutMs } = this.#timing;
-    const lastAt = Math.max(this.#heardAt, this.#output.sentAt);
-    if (idleTimeoutMs !== undefined && now >= lastAt + idleTimeoutMs) return this.#close(now, 'idle');
+    const { keepAliveMs, sessionTimeoutMs } = this.#timing;
     const { unansweredSince } = this.#locator;
-    if (unansweredSince !== undefined && now >= unansweredSince + sessionTimeoutMs) return this.#close(now, 'timeout');
-    const askAt = unansweredSince === undefined ? this.#silence.deadline() : undefined;
-    if (askAt !== undefined && now >= askAt) {
-      this.#silence.asked(now);
-      this.#locator.ask('ask', now);
-    }
+    if (unansweredSince === undefined) {
+      const idle = now >= (this.#idleAt ?? Number.POSITIVE_INFINITY);
+      if (idle && keepAliveMs === undefined) return this.#close(now, 'idle');
+      if (idle || now >= (this.#silence.deadline() ?? Number.POSITIVE_INFINITY)) {
+        this.#silence.asked(now);
+        this.#locator.ask('ask', now);
+      }
+    } else if (now >= unansweredSince + sessionTimeoutMs) return this.#close(now, 'timeout');
     this.#locator.handleTimeout(now);
     if (keepAliveMs !== undefined && now >= this.#output.sentAt + keepAliveMs) {
       this.#output.sentAt = now; // also where the path's allowance is used up: the next one is due later

@@ -1,13 +1,15 @@
 /**
  * The times by which a datagram flow lives, in milliseconds. docs/protocol.md, "Datagram flows", lists them.
  */
-import { KEEPALIVE_MS } from '../liveness.ts';
 import type { LadderSteps } from './ladder.ts';
 
 export interface FlowTiming {
   /** Empty data after this long without sending, for NAT mappings. Undefined: never. */
   readonly keepAliveMs: number | undefined;
-  /** A flow on which nothing was sent or heard for this long is closed. Undefined: never. */
+  /**
+   * A flow on which nothing was sent or heard for this long is closed; one that is kept alive asks whether its peer is
+   * there. Undefined: never.
+   */
   readonly idleTimeoutMs: number | undefined;
   /** Unanswered questions for this long close the flow. */
   readonly sessionTimeoutMs: number;
@@ -18,9 +20,6 @@ export const DEFAULT_FLOW_TIMING: FlowTiming = {
   idleTimeoutMs: undefined,
   sessionTimeoutMs: 15 * 60_000,
 };
-
-/** Below the 30 s after which common NATs forget (RFC 4787, section 4.3): for the side that is behind one. */
-export const NAT_KEEPALIVE_MS: number = KEEPALIVE_MS;
 
 /** OPEN: as L4_INIT, then patiently. */
 export const OPEN_STEPS: LadderSteps = { waitsMs: [40, 80, 160, 320, 640, 1280], endless: true };

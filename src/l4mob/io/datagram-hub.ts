@@ -32,6 +32,7 @@ import { VerdictCache } from './verdict-cache.ts';
 
 export interface DatagramHubHost {
   readonly rendezvous: RendezvousDirectory | undefined;
+  readonly natKeepAliveMs: number | undefined;
   /** As a peer of a socket bound to `address` may know them. */
   ownAddresses(address: string): readonly string[];
   /** {@link DatagramHub.addressesChanged} is called from now on. */
@@ -81,7 +82,11 @@ export class DatagramHub {
     this.#terms = terms;
     this.#host = host;
     const { limits } = terms;
-    this.#timing = { keepAliveMs: undefined, idleTimeoutMs: IDLE_MS, sessionTimeoutMs: limits.sessionTimeoutMs };
+    this.#timing = {
+      keepAliveMs: host.natKeepAliveMs,
+      idleTimeoutMs: IDLE_MS,
+      sessionTimeoutMs: limits.sessionTimeoutMs,
+    };
     this.#table = new FlowTable({ random: osRandom, maxFlows: limits.sessions });
     this.verdicts = new VerdictCache(limits.verdicts);
     this.#responder = new Responder({ ...terms, random: osRandom, now: monotonicNow(), portPairs: this.#portPairs });

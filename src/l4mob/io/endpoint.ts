@@ -60,6 +60,8 @@ export interface EndpointOptions {
   readonly sessionPorts?: readonly [number, number];
   /** Services by which peers that move at the same time find each other again. */
   readonly rendezvous?: readonly RendezvousPlace[];
+  /** Empty data on datagram flows after so long without any, so that NATs remember them. Never by default. */
+  readonly natKeepAliveMs?: number;
   onLife?(event: SessionLifeEvent): void;
   /** Something doesn't work as it should but nothing breaks: for logs. */
   onWarning?(message: string): void;
@@ -157,6 +159,7 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
   openDatagrams(options: DatagramServiceOptions): DatagramService {
     this.#datagrams ??= new DatagramHub(this.#terms, {
       rendezvous: this.#rendezvous,
+      natKeepAliveMs: this.#options.natKeepAliveMs,
       ownAddresses: (bound) => this.#ownAddresses(bound),
       watchAddresses: () => this.#openWatch(),
       stateSequence: () => this.#stateSequence,

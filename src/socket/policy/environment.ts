@@ -9,6 +9,7 @@ import { type Check, oneOf, Place, type Problems, parsed, type Shape, suggestion
 import {
   duration,
   groups,
+  LEAST_NAT_KEEPALIVE_MS,
   LONGEST_HEAD_START_MS,
   LONGEST_MS,
   mobility,
@@ -28,6 +29,7 @@ const VARIABLES = {
   MOBISOCK_SESSION_PORT: ['sessionPort', asText, sessionPort],
   MOBISOCK_SESSION_TIMEOUT: ['sessionTimeoutMs', asText, duration(1, LONGEST_MS)],
   MOBISOCK_HEAD_START: ['headStartMs', asText, duration(0, LONGEST_HEAD_START_MS)],
+  MOBISOCK_NAT_KEEPALIVE: ['natKeepAliveMs', asText, duration(LEAST_NAT_KEEPALIVE_MS, LONGEST_MS)],
   MOBISOCK_RENDEZVOUS: ['rendezvous', asList, rendezvous],
   MOBISOCK_EVENTS: ['events', asText, parsed(parseEvents)],
 } as const satisfies Record<string, readonly [keyof PolicySettings, (text: string) => JsonValue, Shape<unknown>]>;

@@ -23,6 +23,9 @@ export const LONGEST_MS: number = 2 ** 31 - 1;
 /** Longer than any round trip; a slip such as seconds for milliseconds would stall every first connect. */
 export const LONGEST_HEAD_START_MS = 10_000;
 
+/** RFC 8085, section 3.5, asks for 15 s; some NATs forget before. Below this it would be a stream. */
+export const LEAST_NAT_KEEPALIVE_MS = 1_000;
+
 export const mobility: Shape<Mobility> = oneOf(MOBILITIES);
 export const suites: Shape<readonly SuiteName[]> = list(oneOf(SUITE_NAMES), SUITE_NAMES.length, 'unique');
 export const groups: Shape<readonly GroupName[]> = list(oneOf(GROUP_NAMES), GROUP_NAMES.length, 'unique');

@@ -58,6 +58,7 @@ export class Policy {
   readonly sessionPort: PortRange | undefined;
   readonly sessionTimeoutMs: number | undefined;
   readonly headStartMs: number | undefined;
+  readonly natKeepAliveMs: number | undefined;
   readonly events: EventsTarget | undefined;
   readonly rendezvous: readonly RendezvousSetting[] | undefined;
   readonly limits: Limits;
@@ -79,6 +80,7 @@ export class Policy {
     this.sessionPort = settings.sessionPort;
     this.sessionTimeoutMs = settings.sessionTimeoutMs;
     this.headStartMs = settings.headStartMs;
+    this.natKeepAliveMs = settings.natKeepAliveMs;
     this.events = settings.events;
     this.rendezvous = settings.rendezvous;
     this.limits = settings.limits ?? {};

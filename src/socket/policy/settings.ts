@@ -112,6 +112,8 @@ export interface PolicySettings {
   readonly sessionPort?: PortRange;
   readonly sessionTimeoutMs?: number;
   readonly headStartMs?: number;
+  /** Empty data on datagram flows after so long without any; absent: never. */
+  readonly natKeepAliveMs?: number;
   readonly events?: EventsTarget;
   readonly rendezvous?: readonly RendezvousSetting[];
   readonly limits?: Limits;

@@ -33,10 +33,10 @@ function problem(run: () => unknown): { message: string; code: string } {
 }
 
 const ALL_VARIABLES =
-  'MOBISOCK, MOBISOCK_POLICY, MOBISOCK_MOBILITY, MOBISOCK_SUITES, MOBISOCK_GROUPS, MOBISOCK_SESSION_PORT, MOBISOCK_SESSION_TIMEOUT, MOBISOCK_HEAD_START, MOBISOCK_RENDEZVOUS, MOBISOCK_EVENTS';
+  'MOBISOCK, MOBISOCK_POLICY, MOBISOCK_MOBILITY, MOBISOCK_SUITES, MOBISOCK_GROUPS, MOBISOCK_SESSION_PORT, MOBISOCK_SESSION_TIMEOUT, MOBISOCK_HEAD_START, MOBISOCK_NAT_KEEPALIVE, MOBISOCK_RENDEZVOUS, MOBISOCK_EVENTS';
 const SUITES = 'hmac-sha256-128, aes-128-gmac, aes-128-gcm, chacha20-poly1305';
 const FILE_KEYS =
-  'mobility, suites, groups, sessionPort, sessionTimeoutMs, headStartMs, rendezvous, limits, rules, listeners, peers';
+  'mobility, suites, groups, sessionPort, sessionTimeoutMs, headStartMs, natKeepAliveMs, rendezvous, limits, rules, listeners, peers';
 
 describe('an empty environment', () => {
   it('means auto and leaves everything else to the defaults of the endpoint', () => {
@@ -48,6 +48,7 @@ describe('an empty environment', () => {
       'sessionPort',
       'sessionTimeoutMs',
       'headStartMs',
+      'natKeepAliveMs',
       'rendezvous',
       'events',
     ] as const;
@@ -98,6 +99,7 @@ describe('each variable', () => {
     [{ MOBISOCK_SESSION_TIMEOUT: '24h' }, { sessionTimeoutMs: 86_400_000 }],
     [{ MOBISOCK_HEAD_START: '0' }, { headStartMs: 0 }],
     [{ MOBISOCK_HEAD_START: ' 50 ' }, { headStartMs: 50 }],
+    [{ MOBISOCK_NAT_KEEPALIVE: '25s' }, { natKeepAliveMs: 25_000 }],
     [
       { MOBISOCK_RENDEZVOUS: 'Meet.example.org:99, 192.0.2.1, [2001:DB8::1]:4475, 2001:db8::2' },
       {
@@ -151,6 +153,14 @@ describe('each wrong variable', () => {
       { MOBISOCK_HEAD_START: '11s' },
       'MOBISOCK_HEAD_START: found "11s", expected milliseconds or a time such as 30s, 15m or 24h, from 0 to 10000 ms',
     ],
+    [
+      { MOBISOCK_NAT_KEEPALIVE: '999' },
+      'MOBISOCK_NAT_KEEPALIVE: found "999", expected milliseconds or a time such as 30s, 15m or 24h, from 1000 to 2147483647 ms',
+    ],
+    [
+      { MOBISOCK_NAT_KEEPALIVE: 'on' },
+      'MOBISOCK_NAT_KEEPALIVE: found "on", expected milliseconds or a time such as 30s, 15m or 24h, from 1000 to 2147483647 ms',
+    ],
     ...['', ':1', 'a:0', 'a:65536', 'a:b', '[192.0.2.1]:5', '10.0.0.0/8', '*.example.org', 'a b'].map(
       (item): [Env, string] => [
         { MOBISOCK_RENDEZVOUS: `ok.example.org,${item}` },
@@ -181,6 +191,7 @@ describe('the file', () => {
       sessionPort: 4433,
       sessionTimeoutMs: 60_000,
       headStartMs: 20,
+      natKeepAliveMs: 30_000,
       rendezvous: ['meet.example.org'],
       limits: { sessions: 100, replayLimitBytes: 65_536 },
       rules: [{ to: '10.0.0.0/8', port: '1-10', mobility: 'off' }],
@@ -194,6 +205,7 @@ describe('the file', () => {
       sessionPort: { first: 4433, last: 4433 },
       sessionTimeoutMs: 60_000,
       headStartMs: 20,
+      natKeepAliveMs: 30_000,
       rendezvous: [{ host: 'meet.example.org', port: 4474 }],
       limits: { sessions: 100, replayLimitBytes: 65_536 },
       peers: [{ host: 'db.example.org', port: 5432, sessionPort: 5433 }],
@@ -284,6 +296,7 @@ describe('each wrong value in the file is told with its key path', () => {
       'p.json: sessionTimeoutMs: found "30s", expected a whole number from 1 to 2147483647',
     ],
     [{ headStartMs: 1.5 }, 'p.json: headStartMs: found 1.5, expected a whole number from 0 to 10000'],
+    [{ natKeepAliveMs: 0 }, 'p.json: natKeepAliveMs: found 0, expected a whole number from 1000 to 2147483647'],
     [{ limits: 3 }, 'p.json: limits: found 3, expected an object'],
     [{ limits: { sessions: 0 } }, 'p.json: limits.sessions: found 0, expected a whole number from 1 to 1000000'],
     [
