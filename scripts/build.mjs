@@ -17,21 +17,27 @@ const { status } = spawnSync(process.execPath, [join(typescript, 'bin/tsc'), '-p
 if (status !== 0) process.exit(status ?? 1);
 
 const { exports, bin = {} } = JSON.parse(readFileSync('package.json', 'utf8'));
-const built = [...Object.values(exports).map((entry) => entry.default), ...Object.values(bin)];
-const sources = built.filter(Boolean).map((file) => file.replace(/^(\.\/)?dist\//, 'src/').replace(/\.js$/, '.ts'));
-await build({
-  entryPoints: [...new Set(sources)],
-  outdir: 'dist',
-  outbase: 'src',
-  chunkNames: 'chunks/[name]-[hash]',
-  bundle: true,
-  splitting: true,
-  format: 'esm',
-  platform: 'node',
-  target: 'node20.19',
-  // Loaded when needed, or a user's own copy: not ours to inline.
-  external: ['koffi', 'undici', 'diffie-hellman'],
-  legalComments: 'linked',
-  logLevel: 'warning',
-});
+const libraries = Object.values(exports).map((entry) => entry.default);
+const services = [exports['./rendezvous'].default, ...Object.values(bin)];
+// The second is loaded when it is first needed, by its path.
+const sockets = [...libraries.filter((file) => !services.includes(file)), 'dist/socket/process-endpoint.js'];
+
+// Apart, so that what only services share with the preload is no file of its own, which would cost every start.
+for (const files of [sockets, services]) {
+  await build({
+    entryPoints: files.filter(Boolean).map((file) => file.replace(/^(\.\/)?dist\//, 'src/').replace(/\.js$/, '.ts')),
+    outdir: 'dist',
+    outbase: 'src',
+    chunkNames: 'chunks/[name]-[hash]',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20.19',
+    // Loaded when needed, or a user's own copy: not ours to inline.
+    external: ['koffi', 'undici', 'diffie-hellman'],
+    legalComments: 'linked',
+    logLevel: 'warning',
+  });
+}
 for (const file of Object.values(bin)) if (existsSync(file)) chmodSync(file, 0o755);

@@ -10,7 +10,7 @@ import dgram from 'node:dgram';
 import { type DgramModule, mobileDgram } from './socket/dgram/dgram-module.ts';
 import { isInstalled } from './socket/install.ts';
 import { loadPolicy } from './socket/policy/load-policy.ts';
-import { processEndpoint } from './socket/process-endpoint.ts';
+import { processEndpoint } from './socket/lazy-endpoint.ts';
 
 const module: DgramModule = isInstalled() ? dgram : makeModule();
 

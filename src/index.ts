@@ -13,7 +13,7 @@
 import type { EndpointCounters, SessionInfo } from './l4mob/io/mobile-stream.ts';
 import { type Installation, install } from './socket/install.ts';
 import { loadPolicy } from './socket/policy/load-policy.ts';
-import { processEndpoint } from './socket/process-endpoint.ts';
+import { processEndpoint } from './socket/lazy-endpoint.ts';
 
 export type { EndpointCounters, Installation, SessionInfo };
 

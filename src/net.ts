@@ -12,7 +12,7 @@ import net from 'node:net';
 import { isInstalled } from './socket/install.ts';
 import { mobileNet, type NetModule } from './socket/net.ts';
 import { loadPolicy } from './socket/policy/load-policy.ts';
-import { processEndpoint } from './socket/process-endpoint.ts';
+import { processEndpoint } from './socket/lazy-endpoint.ts';
 
 const module: NetModule = isInstalled() ? net : makeModule();
 

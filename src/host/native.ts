@@ -7,27 +7,35 @@
  */
 import dgram from 'node:dgram';
 import net from 'node:net';
-import type tls from 'node:tls';
 
 type Method<This, Result> = (this: This, ...args: readonly unknown[]) => Result;
 
-export const nativeConnect: Method<net.Socket, net.Socket> = own(net.Socket.prototype.connect);
-export const nativeListen: Method<net.Server, net.Server> = own(net.Server.prototype.listen);
-export const nativeDgramBind: Method<dgram.Socket, dgram.Socket> = own(dgram.Socket.prototype.bind);
-export const nativeDgramSend: Method<dgram.Socket, void> = own(dgram.Socket.prototype.send);
-
-let tlsConnect: typeof tls.connect | undefined;
-
-/**
- * `tls.connect` as it is at the first call; later calls give the same. Not taken at import: loading `tls` costs 4 ms,
- * which a program without TLS should not pay. Who hooks `tls.connect` calls this first.
- */
-export function nativeTlsConnect(): typeof tls.connect {
-  tlsConnect ??= process.getBuiltinModule('node:tls').connect;
-  return tlsConnect;
+interface Natives {
+  readonly connect: Method<net.Socket, net.Socket>;
+  readonly listen: Method<net.Server, net.Server>;
+  readonly dgramBind: Method<dgram.Socket, dgram.Socket>;
+  readonly dgramSend: Method<dgram.Socket, void>;
 }
 
-/** Overloads don't survive `Function.prototype.call`'s type. */
-function own<This, Result>(method: unknown): Method<This, Result> {
-  return method as Method<This, Result>;
+const TAKEN = Symbol.for('mobisock.natives');
+
+const globals = globalThis as unknown as { [TAKEN]?: Natives };
+
+// Once a process: what is loaded later, be it a second copy of this module, would take our own hooks for node's.
+const natives: Natives = globals[TAKEN] ?? takeNatives();
+Object.defineProperty(globals, TAKEN, { value: natives });
+
+export const nativeConnect: Natives['connect'] = natives.connect;
+export const nativeListen: Natives['listen'] = natives.listen;
+export const nativeDgramBind: Natives['dgramBind'] = natives.dgramBind;
+export const nativeDgramSend: Natives['dgramSend'] = natives.dgramSend;
+
+function takeNatives(): Natives {
+  // Overloads don't survive `Function.prototype.call`'s type.
+  return {
+    connect: net.Socket.prototype.connect,
+    listen: net.Server.prototype.listen,
+    dgramBind: dgram.Socket.prototype.bind,
+    dgramSend: dgram.Socket.prototype.send,
+  } as unknown as Natives;
 }

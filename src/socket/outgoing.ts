@@ -3,7 +3,6 @@
  * destination, and passes the call on to node, in the common case untouched; only where a session may come of it does
  * a {@link ConnectRace} stand between node and the handle.
  */
-import dns from 'node:dns';
 import net from 'node:net';
 import {
   type ConnectTarget,
@@ -70,7 +69,7 @@ function connectByName(
       }
       return callback.call(this, error, answer, family);
     };
-    const resolve = (options.lookup ?? dns.lookup) as Lookup;
+    const resolve = (options.lookup ?? process.getBuiltinModule('node:dns').lookup) as Lookup;
     return resolve(name, lookupOptions, answered);
   };
   return native.apply(socket, target.rearranged(withLookup(options, lookup)));

@@ -43,6 +43,19 @@ test('of two copies of the package one is installed', async () => {
   }
 });
 
+test('what sessions need is loaded when a socket can be mobile, not before', async () => {
+  expect(await run(preload(), 'late', { MOBISOCK_MOBILITY: 'auto' })).toEqual([
+    { loaded: false },
+    { loaded: false, ...PLAIN_ECHO },
+  ]);
+  expect(await run(preload(), 'late')).toEqual([{ loaded: false }, { loaded: true, ...ECHO }]);
+});
+
+test('loaders that take over require(), as tsx does, change nothing', async () => {
+  expect(await run([...preload(), '--import', 'tsx'], 'look')).toEqual([{ installed: true, ...ECHO }]);
+  expect(await run(['--import', 'tsx', ...preload()], 'look')).toEqual([{ installed: true, ...ECHO }]);
+});
+
 test('a program may load it itself, look, and take it back', async () => {
   expect(await run([], 'inside')).toEqual([
     { before: false, mobile: true, sessions: 2, inits: true },

@@ -1,6 +1,7 @@
 // How mobisock gets into processes and out again:  node loading.mjs MODE
 import { fork } from 'node:child_process';
 import cluster from 'node:cluster';
+import Module from 'node:module';
 import net from 'node:net';
 import { closed, listen, next } from './trace.mjs';
 
@@ -85,6 +86,14 @@ const modes = {
     say({ answers: answers.filter((answer) => ['1', '2'].includes(answer)).length, mobile });
     for (const worker of workers) worker.disconnect();
     say({ exits: await Promise.all(workers.map((worker) => next(worker, 'exit'))) });
+  },
+
+  /** Whether the code of sessions is there, at the start and after an echo over loopback. */
+  async late() {
+    const loaded = () => Object.keys(Module._cache).some((path) => path.endsWith('process-endpoint.js'));
+    say({ loaded: loaded() });
+    const echoed = await echo(net);
+    say({ loaded: loaded(), ...echoed });
   },
 
   /** The program loads it itself. */
