@@ -1,13 +1,14 @@
 /**
  * One end of a datagram flow on a virtual host: the driver in small. Sends numbered datagrams at a steady pace, keeps
- * what came, and checks while it runs: nothing twice, nothing altered, nothing from a stranger, and everything that
- * arrived intact.
+ * what came, and checks while it runs: nothing twice, nothing altered, nothing from a stranger, everything that arrived
+ * intact, and to no place more than three times what came from there before the peer had shown that it is there.
  */
-import { formatTransportAddress, type TransportAddress } from '../../src/core/address.ts';
+import type { TransportAddress } from '../../src/core/address.ts';
 import type { DatagramFlow } from '../../src/l4mob/datagram/datagram-flow.ts';
 import type { FlowEvent } from '../../src/l4mob/datagram/flow-event.ts';
 import type { FlowTable } from '../../src/l4mob/datagram/flow-table.ts';
 import { DATAGRAM_TYPE, mayBeFlowDatagram } from '../../src/l4mob/wire/datagram.ts';
+import { AmplificationWatch } from './amplification-watch.ts';
 import type { Host } from './network.ts';
 import type { Appointment } from './virtual-time.ts';
 
@@ -36,7 +37,7 @@ export class DatagramEnd {
   accept: ((bytes: Buffer, from: TransportAddress) => DatagramFlow | undefined) | undefined;
   /** Where a rendezvous says that the peer is. */
   findPeer: (() => readonly TransportAddress[]) | undefined;
-  /** Addresses that nobody with the key was ever at: what goes there is held to three times what came. */
+  /** Addresses that nobody with the key was ever at. */
   isStranger: ((ip: string) => boolean) | undefined;
   /** By their bytes: the datagrams with data, sent and not delivered yet. */
   readonly underway: Map<string, Sent> = new Map();
@@ -45,9 +46,7 @@ export class DatagramEnd {
   readonly deliveredAt: number[] = [];
   readonly events: FlowEvent[] = [];
   readonly violations: string[] = [];
-  /** Bytes to and from each place, as they were on the wire. */
-  readonly bytesTo: Map<string, number> = new Map();
-  readonly bytesFrom: Map<string, number> = new Map();
+  readonly amplification: AmplificationWatch;
   #alarm: Appointment | undefined;
   #lastAlarm = -1;
   #alarmsAt = 0;
@@ -58,6 +57,7 @@ export class DatagramEnd {
     this.port = port;
     this.table = table;
     this.pace = pace;
+    this.amplification = new AmplificationWatch((what) => this.violations.push(what));
     host.datagramHandlers.set(port, (bytes, from) => this.#arrive(bytes, from));
     host.onAddresses = () => this.#networkChanged();
     if (pace.everyMs > 0) host.network.time.after(pace.everyMs, () => this.#send());
@@ -68,7 +68,9 @@ export class DatagramEnd {
   }
 
   #networkChanged(): void {
-    this.flow?.handleNetworkChange(this.now, { port: this.port, addresses: [...this.host.addresses].slice(0, 8) });
+    const addresses = [...this.host.addresses].slice(0, 8);
+    this.peer?.amplification.vouchFor(addresses.map((ip) => ({ ip, port: this.port })));
+    this.flow?.handleNetworkChange(this.now, { port: this.port, addresses });
     this.pump();
   }
 
@@ -89,22 +91,15 @@ export class DatagramEnd {
   }
 
   #transmit(bytes: Buffer, to: TransportAddress): void {
-    const place = formatTransportAddress(to);
-    const sent = (this.bytesTo.get(place) ?? 0) + bytes.length;
-    this.bytesTo.set(place, sent);
-    const came = this.bytesFrom.get(place) ?? 0;
-    if (this.isStranger?.(to.ip) === true && sent > 3 * came) {
-      this.violations.push(`${sent} bytes to ${place}, from which ${came} came`);
-    }
+    this.amplification.sent(bytes, to);
     const [local] = this.host.addresses;
     if (local !== undefined) this.host.network.sendDatagram(this.host, { ip: local, port: this.port }, to, bytes);
   }
 
   #arrive(bytes: Buffer, from: TransportAddress): void {
-    const place = formatTransportAddress(from);
-    this.bytesFrom.set(place, (this.bytesFrom.get(place) ?? 0) + bytes.length);
     if (!mayBeFlowDatagram(bytes)) return;
     const flow = this.table.find(bytes) ?? this.accept?.(bytes, from);
+    if (flow !== undefined && this.peer !== undefined) this.amplification.came(bytes, from, this.peer.amplification);
     const payload = flow?.handleDatagram(this.now, bytes, from);
     this.#check(bytes, payload, flow !== undefined);
     this.pump();
@@ -138,7 +133,11 @@ export class DatagramEnd {
       if (event.type === 'validated' && this.isStranger?.(event.remote.ip) === true) {
         this.violations.push(`${event.remote.ip} was validated`);
       }
-      if (event.type === 'lost' && this.findPeer !== undefined) flow.learnPeerAddresses(this.now, this.findPeer());
+      if (event.type === 'lost' && this.findPeer !== undefined) {
+        const places = this.findPeer();
+        this.amplification.vouchFor(places);
+        flow.learnPeerAddresses(this.now, places);
+      }
     }
     for (let out = flow.pollTransmit(); out !== undefined; out = flow.pollTransmit()) this.#transmit(out.bytes, out.to);
     const at = flow.pollTimeout();

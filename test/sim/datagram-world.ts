@@ -62,6 +62,7 @@ export class DatagramWorld {
       return flow;
     };
     const remote = { ip: SERVER_IP, port: SERVER_PORT };
+    this.client.amplification.trust(remote);
     this.client.flow = this.client.table.open(this.time.now, ours, PORT_PAIR, remote, timing);
     this.client.pump();
   }

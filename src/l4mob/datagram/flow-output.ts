@@ -30,10 +30,10 @@ export class FlowOutput {
     this.#counters = counters;
   }
 
-  /** `vouched`: somebody else than a source address says that the peer is there, so that the allowance is none. */
+  /** `vouched`: somebody else than a source address says that the peer is there, so it may go beyond the allowance. */
   transmit(now: Instant, type: DatagramType, payload: Uint8Array, to: TransportAddress, vouched = false): void {
     const bytes = datagramHeaderBytes(type) + payload.length + TAG_BYTES;
-    if (!vouched && this.#paths.find(to)?.spendOnControl(bytes) === false) {
+    if (this.#paths.find(to)?.spendOnControl(bytes) === false && !vouched) {
       this.#counters.limited += 1;
     } else if ((this.#packets?.length ?? 0) >= MAX_WAITING || this.#channel.spent) {
       this.#counters.overflowed += 1;
