@@ -6,12 +6,19 @@
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { builtPackage } from '../built-package.ts';
+import type { DatagramLog } from './datagram-log.ts';
 import type { Host } from './host.ts';
 import type { Lab } from './lab.ts';
 import { type BasicReport, ReportingProgram } from './reporting-program.ts';
 import type { Family } from './topology.ts';
 
 export const DATAGRAM_PORT = 7200;
+/** A packet of a flow with a datagram of the application, and where that begins. */
+const DATA_TYPE = 10;
+const DATA_HEADER_BYTES = 21;
+/** For a program to read what is in its socket's buffer. */
+const READ_LIMIT_MS = 2_000;
+const NUMBERED = 'n'.charCodeAt(0);
 const PROGRAM = join(import.meta.dirname, 'programs', 'numbered-datagrams.mjs');
 
 export interface DatagramSendPlan {
@@ -68,6 +75,10 @@ export class DatagramEnd extends ReportingProgram<DatagramReport> {
     return (await this.report('first-after', undefined, limitMs)).firsts ?? [];
   }
 
+  begin(): void {
+    this.tell('send');
+  }
+
   async stop(): Promise<void> {
     this.tell('stop');
     await this.report('stopped');
@@ -86,11 +97,20 @@ export interface DatagramPair {
   readonly server: DatagramEnd;
 }
 
+export interface DatagramPairPlan {
+  readonly client?: DatagramPlan;
+  readonly server?: DatagramPlan;
+  readonly family?: Family;
+  /** Of the server. Default: east. */
+  readonly network?: string;
+  /** For all flows to open. */
+  readonly limitMs?: number;
+  /** Nobody sends numbered datagrams before {@link DatagramEnd.begin}. */
+  readonly held?: boolean;
+}
+
 /** A client on its first network and a server, with a flow between them for each of the client's sockets. */
-export async function startDatagramPair(
-  lab: Lab,
-  plan: { client?: DatagramPlan; server?: DatagramPlan; family?: Family; network?: string; limitMs?: number } = {},
-): Promise<DatagramPair> {
+export async function startDatagramPair(lab: Lab, plan: DatagramPairPlan = {}): Promise<DatagramPair> {
   const { family = 'ipv4', network = 'east', limitMs } = plan;
   const host = family === 'ipv6' ? '::' : '0.0.0.0';
   const { send: serverSend, env: serverEnv } = plan.server ?? {};
@@ -101,8 +121,8 @@ export async function startDatagramPair(
   const client = new DatagramEnd(lab.client, { connect, sockets, send: clientSend }, clientEnv);
   await client.report('open', undefined, limitMs);
   for (const end of [client, server]) for (let i = 0; i < sockets; i++) await end.report('session:open');
-  if (clientSend !== undefined) client.tell('send');
-  if (serverSend !== undefined) server.tell('send');
+  if (clientSend !== undefined && plan.held !== true) client.begin();
+  if (serverSend !== undefined && plan.held !== true) server.begin();
   return { client, server };
 }
 
@@ -114,4 +134,38 @@ export async function expectNothingWrong({ client, server }: DatagramPair): Prom
     expect(peers.filter(({ doubled }) => doubled > 0)).toEqual([]);
     expect(end.reports('session:close')).toEqual([]);
   }
+}
+
+export interface Delivery {
+  readonly sent: number;
+  readonly arrived: number;
+  readonly delivered: number;
+  /** Arrived at the receiver's kernel as they were sent, but not at its application. */
+  readonly missing: readonly number[];
+  /** The other way round. */
+  readonly invented: readonly number[];
+}
+
+/** What became of the numbered datagrams from one host to the application at the other, once nobody sends any more. */
+export async function delivery(from: DatagramLog, to: DatagramLog, receiver: DatagramEnd): Promise<Delivery> {
+  const packets = (await from.sent()).filter((packet) => packet[0] === DATA_TYPE);
+  const genuine = new Set(packets.map((packet) => packet.toString('latin1')));
+  const intact = (await to.arrived()).filter((packet) => genuine.has(packet.toString('latin1')));
+  const [sent, arrived] = [numbersOf(packets), numbersOf(intact)];
+  const deadline = performance.now() + READ_LIMIT_MS;
+  let delivered = await receiver.numbers();
+  while (delivered.size < arrived.size && performance.now() < deadline) delivered = await receiver.numbers();
+  return {
+    sent: sent.size,
+    arrived: arrived.size,
+    delivered: delivered.size,
+    missing: [...arrived].filter((number) => !delivered.has(number)),
+    invented: [...delivered].filter((number) => !arrived.has(number)),
+  };
+}
+
+/** In suites that do not encrypt. */
+function numbersOf(packets: readonly Buffer[]): Set<number> {
+  const datagrams = packets.map((packet) => packet.subarray(DATA_HEADER_BYTES));
+  return new Set(datagrams.filter((each) => each[1] === NUMBERED).map((each) => each.readUInt32BE(4)));
 }

@@ -7,9 +7,12 @@
  * - `silent`: its packets are dropped without a word (nf_conntrack_tcp_loose=0 and `ct state invalid drop`);
  * - `reset`: they pass with a new source port, and the server, which knows no such flow, answers with a reset.
  * Running UDP flows go on with a new source port either way. Packets for a forgotten mapping are always dropped.
+ *
+ * forgetEvery() is a NAT that does it all the time, to UDP flows, each of which gets any port.
  */
 import { UsageError } from '../../src/core/errors.ts';
 import type { Namespace } from './namespace.ts';
+import { Program } from './program.ts';
 import type { Families, Family, Network } from './topology.ts';
 
 /** Below the ephemeral ports of Linux (from 32768), so that a translated port never equals the program's own. */
@@ -22,6 +25,15 @@ export interface NatOptions {
   readonly networks: readonly string[];
   /** With IPv6 too, where real networks rarely translate. Default: IPv4 only. */
   readonly families?: Families;
+  /** Each flow gets any port of all ranges, whatever it had before. Default: one of the present range. */
+  readonly randomPorts?: boolean;
+}
+
+/** A NAT that forgets, until it is stopped. */
+export interface Forgetting {
+  /** Until it has had something to forget so many times more. */
+  times(count: number): Promise<void>;
+  stop(): Promise<void>;
 }
 
 export interface RebindOptions {
@@ -59,8 +71,30 @@ export class Nat {
     for (const family of ['ipv4', 'ipv6']) await this.#router.command(['conntrack', '-F', '-f', family]);
   }
 
+  /** Forgets all mappings of UDP over IPv4, again that long after it is done. To be used with `randomPorts`. */
+  forgetEvery(ms: number): Forgetting {
+    const script = `while :; do conntrack -D -p udp >/dev/null 2>&1 && echo forgotten; sleep ${ms / 1000}; done`;
+    const argv = this.#router.enter(['sh', '-c', script]);
+    const program = new Program(argv, { title: 'a NAT that forgets', env: process.env, directory: '/' });
+    return {
+      times: async (count) => {
+        for (let time = 0; time < count; time++) await program.line(/^forgotten$/);
+      },
+      stop: async () => {
+        await program.stop('SIGKILL');
+      },
+    };
+  }
+
+  /** Packets that came for a mapping that is forgotten, since the NAT was enabled or rebound. */
+  async unmapped(): Promise<number> {
+    const listing = await this.#router.command(['nft', 'list', 'chain', 'inet', 'lab', 'nat_guard_input']);
+    return [...listing.matchAll(/counter packets (\d+)/g)].reduce((sum, [, packets]) => sum + Number(packets), 0);
+  }
+
   /** The source ports that flows get from now on, both ends included. */
   portRange(): readonly [number, number] {
+    if (this.#options?.randomPorts === true) return [FIRST_PORT, FIRST_PORT + RANGES * PORTS_PER_RANGE - 1];
     const first = FIRST_PORT + this.#generation * PORTS_PER_RANGE;
     return [first, first + PORTS_PER_RANGE - 1];
   }
@@ -76,7 +110,7 @@ export class Nat {
       if (network === undefined) throw new UsageError(`no network "${name}" to put behind NAT`);
       for (const family of ['ipv4', 'ipv6'] as const) {
         if (families !== 'both' && families !== family) continue;
-        lines.push(...sourceRules(network, family, range));
+        lines.push(...sourceRules(network, family, this.#options?.randomPorts ? `${range} fully-random` : range));
       }
     }
     return lines.join('\n');
@@ -95,6 +129,6 @@ function sourceRules(network: Network, family: Family, range: string): string[] 
     `add rule inet lab nat_source ${leaving} meta l4proto { tcp, udp } snat ${ip} to ${withPorts}`,
     `add rule inet lab nat_source ${leaving} snat ${ip} to ${address}`,
     // Without a mapping the packet would be for the router itself, which would answer for a flow that isn't its own.
-    `add rule inet lab nat_guard_input ${ip} daddr ${address} meta l4proto { tcp, udp } drop`,
+    `add rule inet lab nat_guard_input ${ip} daddr ${address} meta l4proto { tcp, udp } counter drop`,
   ];
 }
