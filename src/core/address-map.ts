@@ -1,21 +1,27 @@
 /**
  * Address map: values by transport address, looked up without building a key: one look by port, one by address. Most
- * ports have one peer behind them, and that one costs no map of its own.
+ * ports have one peer behind them, and that one costs no map of its own; nor does a map with one entry, which is all
+ * that most sockets need: an empty Map takes 250 bytes.
  */
 import type { TransportAddress } from './address.ts';
 
-class Single<Value> {
+class Entry<Value> {
   readonly ip: string;
+  readonly port: number;
   value: Value;
 
-  constructor(ip: string, value: Value) {
+  constructor({ ip, port }: TransportAddress, value: Value) {
     this.ip = ip;
+    this.port = port;
     this.value = value;
   }
 }
 
 export class AddressMap<Value> {
-  readonly #byPort = new Map<number, Single<Value> | Map<string, Value>>();
+  /** While there is one. */
+  #only: Entry<Value> | undefined;
+  /** From the second on, until there is none. */
+  #byPort: Map<number, Entry<Value> | Map<string, Value>> | undefined;
   #size = 0;
 
   get size(): number {
@@ -23,45 +29,58 @@ export class AddressMap<Value> {
   }
 
   get({ ip, port }: TransportAddress): Value | undefined {
-    const found = this.#byPort.get(port);
+    const found = this.#byPort === undefined ? this.#only : this.#byPort.get(port);
     if (found === undefined) return undefined;
-    if (found instanceof Single) return found.ip === ip ? found.value : undefined;
+    if (found instanceof Entry) return found.port === port && found.ip === ip ? found.value : undefined;
     return found.get(ip);
   }
 
-  set({ ip, port }: TransportAddress, value: Value): void {
-    const found = this.#byPort.get(port);
-    if (found === undefined) this.#byPort.set(port, new Single(ip, value));
-    else if (!(found instanceof Single)) {
-      this.#size -= found.size;
-      found.set(ip, value);
-      this.#size += found.size;
-      return;
-    } else if (found.ip === ip) {
-      found.value = value;
-      return;
+  set(address: TransportAddress, value: Value): void {
+    const only = this.#only;
+    if (only === undefined && this.#byPort === undefined) {
+      this.#only = new Entry(address, value);
+      this.#size = 1;
+    } else if (only !== undefined && only.port === address.port && only.ip === address.ip) {
+      only.value = value;
     } else {
-      this.#byPort.set(
-        port,
-        new Map([
-          [found.ip, found.value],
-          [ip, value],
-        ]),
-      );
+      this.#byPort ??= new Map(only && [[only.port, only]]);
+      this.#only = undefined;
+      this.#size += setByPort(this.#byPort, address, value);
     }
-    this.#size += 1;
   }
 
   delete({ ip, port }: TransportAddress): void {
-    const found = this.#byPort.get(port);
+    const byPort = this.#byPort;
+    const found = byPort === undefined ? this.#only : byPort.get(port);
     if (found === undefined) return;
-    if (found instanceof Single ? found.ip !== ip : !found.delete(ip)) return;
+    if (found instanceof Entry ? found.port !== port || found.ip !== ip : !found.delete(ip)) return;
     this.#size -= 1;
-    if (found instanceof Single || found.size === 0) this.#byPort.delete(port);
+    if (this.#size === 0) this.clear();
+    else if (found instanceof Entry || found.size === 0) byPort?.delete(port);
   }
 
   clear(): void {
-    this.#byPort.clear();
+    this.#only = undefined;
+    this.#byPort = undefined;
     this.#size = 0;
   }
+}
+
+/** Returns by how much there are more. */
+function setByPort<Value>(
+  byPort: Map<number, Entry<Value> | Map<string, Value>>,
+  address: TransportAddress,
+  value: Value,
+): 0 | 1 {
+  const { ip, port } = address;
+  const found = byPort.get(port);
+  if (found === undefined) byPort.set(port, new Entry(address, value));
+  else if (found instanceof Map) {
+    const before = found.size;
+    return found.set(ip, value).size > before ? 1 : 0;
+  } else if (found.ip === ip) {
+    found.value = value;
+    return 0;
+  } else byPort.set(port, new Map([[found.ip, found.value]]).set(ip, value));
+  return 1;
 }

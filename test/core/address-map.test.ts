@@ -24,6 +24,25 @@ describe('an address map', () => {
       expect(map.size).toBe(plain.size);
     }
     map.clear();
+    plain.clear();
+    // Around none, one and two entries it is laid out in another way.
+    for (let step = 0; step < 5_000; step++) {
+      const at = address();
+      if (plain.size < random.between(1, 3)) {
+        map.set(at, step);
+        plain.set(`${at.ip} ${at.port}`, step);
+      } else {
+        const [text = ''] = random.pick([...plain]);
+        const [ip = '', port] = text.split(' ');
+        map.delete({ ip, port: Number(port) });
+        plain.delete(text);
+      }
+      map.delete({ ip: at.ip, port: 99 });
+      const look = address();
+      expect(map.get(look)).toBe(plain.get(`${look.ip} ${look.port}`));
+      expect(map.size).toBe(plain.size);
+    }
+    map.clear();
     expect(map.size).toBe(0);
     expect(map.get(address())).toBeUndefined();
   });

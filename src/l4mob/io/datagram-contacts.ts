@@ -13,10 +13,12 @@ import { AddressMap } from '../../core/address-map.ts';
 import type { Instant } from '../../core/time.ts';
 import { monotonicNow } from '../../host/clock.ts';
 import type { Association } from '../association.ts';
+import type { InitiatorHandshake } from '../initiator-handshake.ts';
 import type { PortPair } from '../port-pairs.ts';
 import type { Callers } from './callers.ts';
 import { type ContactFailure, type ContactHost, DatagramContact } from './datagram-contact.ts';
 import type { Initiative } from './mobile-datagrams.ts';
+import type { SharedAlarm } from './shared-alarm.ts';
 import type { VerdictCache } from './verdict-cache.ts';
 
 /** Plain peers of a socket that are kept in mind. Who is pushed out is asked about again, or counted anew. */
@@ -75,9 +77,8 @@ class Exchange implements TransportAddress {
   }
 }
 
-export class DatagramContacts {
+export class DatagramContacts implements ContactHost {
   readonly #host: DatagramContactsHost;
-  readonly #contactHost: ContactHost;
   readonly #exchanges = new AddressMap<Exchange>();
   /** In the order in which they began. */
   readonly #order = new Set<Exchange>();
@@ -87,17 +88,11 @@ export class DatagramContacts {
 
   constructor(host: DatagramContactsHost) {
     this.#host = host;
-    this.#contactHost = {
-      alarm: host.alarm,
-      handshake: (now, remote) => host.handshake(now, remote),
-      transmit: (bytes, to) => host.transmit(bytes, to),
-      agreed: (contact, association, portPair) => {
-        this.forget(contact.remote);
-        host.verdicts.remember(monotonicNow(), verdictKey(contact.remote), 'aware');
-        host.agreed(contact.remote, association, portPair);
-      },
-      failed: (contact, failure) => this.#failed(contact, failure),
-    };
+  }
+
+  /** Nothing is kept in mind: another one would do as well. */
+  get empty(): boolean {
+    return this.#order.size === 0 && !this.#calledGroup;
   }
 
   knows(address: TransportAddress): boolean {
@@ -160,6 +155,41 @@ export class DatagramContacts {
     this.#calledGroup = false;
   }
 
+  // ---- ContactHost ---------------------------------------------------------------------------------------------------
+
+  get alarm(): SharedAlarm {
+    return this.#host.alarm;
+  }
+
+  handshake(now: Instant, remote: TransportAddress): InitiatorHandshake {
+    return this.#host.handshake(now, remote);
+  }
+
+  transmit(bytes: Uint8Array, to: TransportAddress): void {
+    this.#host.transmit(bytes, to);
+  }
+
+  agreed({ remote }: DatagramContact, association: Association, portPair: PortPair): void {
+    this.forget(remote);
+    this.#host.verdicts.remember(monotonicNow(), verdictKey(remote), 'aware');
+    this.#host.agreed(remote, association, portPair);
+  }
+
+  failed({ remote }: DatagramContact, failure: ContactFailure): void {
+    const exchange = this.#exchanges.get(remote);
+    if (exchange === undefined) return;
+    this.#stop(exchange);
+    const now = monotonicNow();
+    const key = verdictKey(remote);
+    const silent = failure.type === 'failed' && failure.reason === 'no-answer';
+    // Others have an agreement with it: it has too much to do, or the network has.
+    const busy = silent ? this.#host.verdicts.get(now, key) === 'aware' : failure.reason === 'limit';
+    if (busy) exchange.quietUntil = now + BUSY_MS;
+    else this.#host.verdicts.remember(now, key, 'plain');
+  }
+
+  // --------------------------------------------------------------------------------------------------------------------
+
   #begin(address: TransportAddress, ours: boolean): Exchange {
     const [oldest] = this.#order;
     if (oldest !== undefined && this.#order.size >= MAX_EXCHANGES) this.#remove(oldest);
@@ -182,21 +212,8 @@ export class DatagramContacts {
       exchange.quietUntil = now + BUSY_MS;
     } else {
       this.#underWay += 1;
-      exchange.contact = new DatagramContact(this.#contactHost, exchange, at);
+      exchange.contact = new DatagramContact(this, exchange, at);
     }
-  }
-
-  #failed({ remote }: DatagramContact, failure: ContactFailure): void {
-    const exchange = this.#exchanges.get(remote);
-    if (exchange === undefined) return;
-    this.#stop(exchange);
-    const now = monotonicNow();
-    const key = verdictKey(remote);
-    const silent = failure.type === 'failed' && failure.reason === 'no-answer';
-    // Others have an agreement with it: it has too much to do, or the network has.
-    const busy = silent ? this.#host.verdicts.get(now, key) === 'aware' : failure.reason === 'limit';
-    if (busy) exchange.quietUntil = now + BUSY_MS;
-    else this.#host.verdicts.remember(now, key, 'plain');
   }
 
   #stop(exchange: Exchange): void {

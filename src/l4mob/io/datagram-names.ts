@@ -25,16 +25,20 @@ export class Alias {
   }
 }
 
+export interface PlainPeers {
+  /** Whether the application knows somebody by that address who has no name here. */
+  knows(address: TransportAddress): boolean;
+}
+
 export class DatagramNames {
-  readonly #isPlainPeer: (address: TransportAddress) => boolean;
+  readonly #plainPeers: PlainPeers;
   readonly #named = new AddressMap<FlowDriver | Alias>();
   /** By where they really are, in the order in which they came. */
   readonly #aliases = new AddressMap<Alias>();
-  readonly #aliasOrder = new Set<Alias>();
+  #aliasOrder: Set<Alias> | undefined;
 
-  /** `isPlainPeer`: whether the application knows somebody by that address who has no name here. */
-  constructor(isPlainPeer: (address: TransportAddress) => boolean) {
-    this.#isPlainPeer = isPlainPeer;
+  constructor(plainPeers: PlainPeers) {
+    this.#plainPeers = plainPeers;
   }
 
   /** Nobody has a name but what is its address. */
@@ -72,6 +76,7 @@ export class DatagramNames {
   aliasFor(address: TransportAddress): Alias | undefined {
     const known = this.#aliases.get(address);
     if (known !== undefined) return known;
+    this.#aliasOrder ??= new Set();
     const [oldest] = this.#aliasOrder;
     if (oldest !== undefined && this.#aliasOrder.size >= MAX_ALIASES) this.#forget(oldest);
     const name = this.#unusedName(address);
@@ -86,20 +91,20 @@ export class DatagramNames {
   clear(): void {
     this.#named.clear();
     this.#aliases.clear();
-    this.#aliasOrder.clear();
+    this.#aliasOrder = undefined;
   }
 
   #forget(alias: Alias): void {
     if (this.#named.get(alias.name) === alias) this.#named.delete(alias.name);
     this.#aliases.delete(alias.address);
-    this.#aliasOrder.delete(alias);
+    this.#aliasOrder?.delete(alias);
   }
 
   /** Ports in an order that leaves the neighbours of well-known ones alone. */
   #unusedName({ ip, port }: TransportAddress): TransportAddress | undefined {
     for (let step = 1; step < PORTS; step++) {
       const name = { ip, port: FIRST_PORT + ((port + step * PORT_STEP) % PORTS) };
-      if (this.#named.get(name) === undefined && !this.#isPlainPeer(name)) return name;
+      if (this.#named.get(name) === undefined && !this.#plainPeers.knows(name)) return name;
     }
     return undefined;
   }

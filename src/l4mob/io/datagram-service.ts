@@ -17,31 +17,39 @@ import type { Instant } from '../../core/time.ts';
 import { monotonicNow } from '../../host/clock.ts';
 import type { Association } from '../association.ts';
 import type { DatagramFlow, OwnAddresses } from '../datagram/datagram-flow.ts';
-import type { FlowEnd } from '../datagram/flow-event.ts';
+import type { FlowEnd, FlowEvent } from '../datagram/flow-event.ts';
+import type { InitiatorHandshake } from '../initiator-handshake.ts';
 import type { PortPair } from '../port-pairs.ts';
 import { isOpenDatagram, MAX_DATAGRAM_PAYLOAD, mayBeFlowDatagram } from '../wire/datagram.ts';
 import { decodeInit, TRANSPORT } from '../wire/init.ts';
 import { SIGNAL_TYPE, type SignalType, signalTypeOf } from '../wire/signal-header.ts';
-import { DatagramContacts, type FlowWish, verdictKey } from './datagram-contacts.ts';
+import type { Callers } from './callers.ts';
+import { DatagramContacts, type DatagramContactsHost, type FlowWish, verdictKey } from './datagram-contacts.ts';
 import type { DatagramHub } from './datagram-hub.ts';
-import { DatagramNames } from './datagram-names.ts';
+import { DatagramNames, type PlainPeers } from './datagram-names.ts';
 import { FlowDriver, type FlowHost } from './flow-driver.ts';
+import { FlowList } from './flow-list.ts';
 import { FormerFlows } from './former-flows.ts';
 import type { DatagramPort, DatagramService, DatagramServiceOptions, OutgoingDatagram } from './mobile-datagrams.ts';
 import { PeerRecovery, type PeerRecoveryHost } from './peer-recovery.ts';
+import type { SharedAlarm } from './shared-alarm.ts';
+import type { VerdictCache } from './verdict-cache.ts';
 
 const FIRST_MAGIC_BYTE = 0x4c;
 
-export class MobileDatagramService implements DatagramService {
+/**
+ * There is one for every UDP socket, and many processes have thousands: it is the host of what it drives itself, instead
+ * of handing functions around, and makes what most sockets never need, or not any more, only for as long as it is needed.
+ */
+export class MobileDatagramService implements DatagramService, DatagramContactsHost, FlowHost, PlainPeers {
   readonly #hub: DatagramHub;
   readonly #options: DatagramServiceOptions;
   readonly #port: DatagramPort;
-  readonly #flowHost: FlowHost;
-  readonly #recoveryHost: PeerRecoveryHost;
-  readonly #contacts: DatagramContacts;
-  readonly #names: DatagramNames;
-  readonly #drivers = new Set<FlowDriver>();
-  readonly #former: FormerFlows = new FormerFlows();
+  /** While there are plain peers. */
+  #contacts: DatagramContacts | undefined;
+  readonly #names: DatagramNames = new DatagramNames(this);
+  readonly #drivers: FlowList = new FlowList();
+  #former: FormerFlows | undefined;
   /** To whom was sent last: most sockets have one peer, or answer whom they just heard. */
   #lastSent: FlowDriver | undefined;
   #connected: TransportAddress | undefined;
@@ -56,45 +64,6 @@ export class MobileDatagramService implements DatagramService {
     this.#hub = hub;
     this.#options = options;
     this.#port = options.port;
-    const transmit = (bytes: Uint8Array, to: TransportAddress): void => this.#port.transmit(bytes, to);
-    this.#contacts = new DatagramContacts({
-      alarm: hub.alarm,
-      verdicts: hub.verdicts,
-      callers: hub.callers,
-      transmit,
-      handshake: (now, remote) => hub.handshake(now, remote, this.#port.local),
-      wish: (remote) => this.#wish(remote),
-      agreed: (remote, association, portPair) =>
-        this.#open(remote, remote, association, portPair, this.#requires(remote)),
-    });
-    this.#names = new DatagramNames((address) => this.#contacts.knows(address));
-    this.#flowHost = {
-      alarm: hub.alarm,
-      transmit,
-      carries: (driver) => this.#carries(driver),
-      located: (driver, event) => hub.located(driver, event, this.#port.local),
-      lost: (driver) => this.#recoveryOf(driver)?.handleLoss(),
-      closed: (driver, reason) => this.#closed(driver, reason),
-      ended: (driver) => this.#forget(driver),
-    };
-    this.#recoveryHost = {
-      rendezvous: hub.rendezvous,
-      transmit,
-      hostName: () => this.#hostName,
-      whereabouts: () => hub.whereabouts(this.#port.local),
-      handshake: (remote) => hub.handshake(monotonicNow(), remote, this.#port.local),
-      replaced: (driver, address, association, portPair) => {
-        this.#abandon(driver);
-        hub.ended(driver, this.#port.local, 'replaced');
-        this.#open(driver.name, address, association, portPair, true);
-      },
-      gone: (driver) => {
-        this.#abandon(driver);
-        hub.ended(driver, this.#port.local, 'refused');
-        this.#narrow(driver);
-        if (this.#isConnectedTo(driver.name)) this.#port.refused();
-      },
-    };
   }
 
   // ---- DatagramService -----------------------------------------------------------------------------------------------
@@ -112,7 +81,7 @@ export class MobileDatagramService implements DatagramService {
     if (mayBeFlowDatagram(bytes)) {
       const driver = this.#hub.find(bytes);
       if (driver !== undefined) return this.#handlePacket(driver, bytes, from);
-      if (isOpenDatagram(bytes) ? this.#handleOpen(bytes, from) : this.#former.isNoise(bytes)) return true;
+      if (isOpenDatagram(bytes) ? this.#handleOpen(bytes, from) : this.#isNoise(bytes)) return true;
     } else if (bytes[0] === FIRST_MAGIC_BYTE) {
       const type = signalTypeOf(bytes);
       if (type !== undefined && this.#handleSignal(type, bytes, from)) return true;
@@ -122,7 +91,7 @@ export class MobileDatagramService implements DatagramService {
 
   handleUnreachable(): boolean {
     if (this.#connected === undefined) return false;
-    this.#contacts.noteUnreachable(this.#connected);
+    this.#contacts?.noteUnreachable(this.#connected);
     if (this.#unreachable >= this.#sentPlain) return true;
     this.#unreachable += 1;
     return false;
@@ -150,7 +119,7 @@ export class MobileDatagramService implements DatagramService {
     this.#hostName = host;
     // The application hears nobody else from now on, and can't answer them.
     const now = monotonicNow();
-    for (const driver of [...this.#drivers]) if (!this.#isConnectedTo(driver.name)) driver.close(now);
+    for (const driver of this.#drivers.all()) if (!this.#isConnectedTo(driver.name)) driver.close(now);
     const known = this.#names.get(name);
     if (known instanceof FlowDriver && known.carries) this.#widen();
   }
@@ -162,17 +131,17 @@ export class MobileDatagramService implements DatagramService {
     this.#sentPlain = 0;
     this.#unreachable = 0;
     // Whom to ask may be another matter now.
-    this.#contacts.clear();
+    this.#contacts?.clear();
   }
 
   close(): void {
     const now = monotonicNow();
     this.#connected = undefined;
-    for (const driver of [...this.#drivers]) {
+    for (const driver of this.#drivers.all()) {
       driver.close(now);
       this.#abandon(driver);
     }
-    this.#contacts.clear();
+    this.#contacts?.clear();
     this.#names.clear();
     this.#hub.closed(this);
   }
@@ -215,9 +184,14 @@ export class MobileDatagramService implements DatagramService {
     if (name === undefined || !this.#options.accepts(from.ip)) return true;
     const opened = this.#hub.accept(association, bytes, from);
     if (opened === undefined) return true;
-    this.#contacts.forget(from);
+    this.#contacts?.forget(from);
     const driver = this.#add(opened.flow, association, opened.portPair, name, this.#requires(name));
     return this.#handlePacket(driver, bytes, from);
+  }
+
+  #isNoise(bytes: Buffer): boolean {
+    this.#former ??= new FormerFlows();
+    return this.#former.isNoise(bytes);
   }
 
   #handleSignal(type: SignalType, bytes: Buffer, from: TransportAddress): boolean {
@@ -228,7 +202,7 @@ export class MobileDatagramService implements DatagramService {
       return this.#hub.rendezvous !== undefined;
     }
     if (type !== SIGNAL_TYPE.offer) return false;
-    this.#contacts.handleOffer(bytes, from);
+    this.#contacts?.handleOffer(bytes, from);
     return true;
   }
 
@@ -248,7 +222,7 @@ export class MobileDatagramService implements DatagramService {
     }
     const known = this.#names.get(from);
     const isOurs = known instanceof FlowDriver && known.flow.role === 'initiator' && known.flow.phase === 'opening';
-    if (isOurs || !this.#contacts.giveWay(bytes, from)) return true;
+    if (isOurs || this.#contacts?.giveWay(bytes, from) === false) return true;
     const allowed = this.#options.accepts(from.ip);
     const answer = this.#hub.answerInit(bytes, from, this.#port.local, allowed);
     if (answer !== undefined) this.#port.transmit(answer, from);
@@ -264,6 +238,7 @@ export class MobileDatagramService implements DatagramService {
       if (alias !== undefined) this.#port.deliver(bytes, alias.name);
       return true;
     }
+    this.#contacts ??= new DatagramContacts(this);
     this.#contacts.noteHeard(from);
     return false;
   }
@@ -287,15 +262,46 @@ export class MobileDatagramService implements DatagramService {
 
   #notePlain(to: TransportAddress): void {
     if (this.#connected !== undefined) this.#sentPlain += 1;
+    this.#contacts ??= new DatagramContacts(this);
     this.#contacts.noteSent(to);
   }
 
-  // ---- flows ---------------------------------------------------------------------------------------------------------
+  // ---- DatagramContactsHost ------------------------------------------------------------------------------------------
 
-  #wish(remote: TransportAddress): FlowWish {
+  get alarm(): SharedAlarm {
+    return this.#hub.alarm;
+  }
+
+  get verdicts(): VerdictCache {
+    return this.#hub.verdicts;
+  }
+
+  get callers(): Callers {
+    return this.#hub.callers;
+  }
+
+  transmit(bytes: Uint8Array, to: TransportAddress): void {
+    this.#port.transmit(bytes, to);
+  }
+
+  handshake(now: Instant, remote: TransportAddress): InitiatorHandshake {
+    return this.#hub.handshake(now, remote, this.#port.local);
+  }
+
+  agreed(remote: TransportAddress, association: Association, portPair: PortPair): void {
+    this.#open(remote, remote, association, portPair, this.#requires(remote));
+  }
+
+  knows(address: TransportAddress): boolean {
+    return this.#contacts?.knows(address) === true;
+  }
+
+  wish(remote: TransportAddress): FlowWish {
     const initiative = this.#options.initiates(remote, this.#connected !== undefined);
     return initiative !== 'never' && this.#requires(remote) ? 'must' : initiative;
   }
+
+  // ---- flows ---------------------------------------------------------------------------------------------------------
 
   #requires(remote: TransportAddress): boolean {
     return this.#options.requires?.(remote, this.#connected !== undefined) === true;
@@ -328,25 +334,42 @@ export class MobileDatagramService implements DatagramService {
     name: TransportAddress,
     carriesAtOnce: boolean,
   ): FlowDriver {
-    const driver = new FlowDriver({ flow, association, portPair, name, host: this.#flowHost, carriesAtOnce });
+    const driver = new FlowDriver({ flow, association, portPair, name, host: this, carriesAtOnce });
     this.#drivers.add(driver);
+    if (this.#contacts?.empty) this.#contacts = undefined;
     this.#names.take(driver);
     this.#hub.add(flow, driver, this);
     return driver;
   }
 
-  #carries(driver: FlowDriver): void {
+  // ---- FlowHost ------------------------------------------------------------------------------------------------------
+
+  carries(driver: FlowDriver): void {
     this.#hub.opened(driver, this.#port.local);
     if (this.#isConnectedTo(driver.name)) this.#widen();
   }
 
-  #closed(driver: FlowDriver, reason: FlowEnd): void {
+  located(driver: FlowDriver, event: FlowEvent): void {
+    this.#hub.located(driver, event, this.#port.local);
+  }
+
+  lost(driver: FlowDriver): void {
+    this.#recoveryOf(driver)?.handleLoss();
+  }
+
+  closed(driver: FlowDriver, reason: FlowEnd): void {
     this.#release(driver);
     this.#hub.ended(driver, this.#port.local, reason);
     // It can't be had, for whatever reason: plain for as long as if the peer had said so.
     if (reason === 'unconfirmed') this.#hub.verdicts.remember(monotonicNow(), verdictKey(driver.name), 'plain');
     this.#narrow(driver);
   }
+
+  ended(driver: FlowDriver): void {
+    this.#forget(driver);
+  }
+
+  // --------------------------------------------------------------------------------------------------------------------
 
   #release(driver: FlowDriver): void {
     this.#names.release(driver);
@@ -366,10 +389,32 @@ export class MobileDatagramService implements DatagramService {
 
   #recoveryOf(driver: FlowDriver): PeerRecovery | undefined {
     if (driver.recovery === undefined && this.#hub.mayRecover()) {
-      driver.recovery = new PeerRecovery(driver, this.#recoveryHost);
+      driver.recovery = new PeerRecovery(driver, this.#recoveryHost());
       this.#hub.recovering(driver);
     }
     return driver.recovery;
+  }
+
+  #recoveryHost(): PeerRecoveryHost {
+    const hub = this.#hub;
+    return {
+      rendezvous: hub.rendezvous,
+      transmit: (bytes, to) => this.transmit(bytes, to),
+      hostName: () => this.#hostName,
+      whereabouts: () => hub.whereabouts(this.local),
+      handshake: (remote) => this.handshake(monotonicNow(), remote),
+      replaced: (driver, address, association, portPair) => {
+        this.#abandon(driver);
+        hub.ended(driver, this.local, 'replaced');
+        this.#open(driver.name, address, association, portPair, true);
+      },
+      gone: (driver) => {
+        this.#abandon(driver);
+        hub.ended(driver, this.local, 'refused');
+        this.#narrow(driver);
+        if (this.#isConnectedTo(driver.name)) this.#port.refused();
+      },
+    };
   }
 
   // ---- connected sockets ---------------------------------------------------------------------------------------------

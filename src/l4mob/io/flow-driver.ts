@@ -12,6 +12,7 @@ import type { Association } from '../association.ts';
 import type { DatagramFlow, OwnAddresses } from '../datagram/datagram-flow.ts';
 import type { FlowEnd, FlowEvent } from '../datagram/flow-event.ts';
 import { type PortPair, portPairText } from '../port-pairs.ts';
+import type { FlowList } from './flow-list.ts';
 import type { PeerRecovery } from './peer-recovery.ts';
 import type { AlarmOwner, SharedAlarm } from './shared-alarm.ts';
 
@@ -47,11 +48,15 @@ export class FlowDriver implements AlarmOwner {
   alarmPlace = -1;
   readonly flow: DatagramFlow;
   readonly association: Association;
-  readonly id: string;
   readonly name: TransportAddress;
+  /** The list's. */
+  list: FlowList | undefined;
+  previousInList: FlowDriver | undefined;
+  nextInList: FlowDriver | undefined;
   /** When the keys were agreed, on the wall clock. */
   readonly metAt: number = wallNow();
   readonly #host: FlowHost;
+  readonly #portPair: PortPair;
   #carries: boolean;
   #plainUntil: Instant = Number.POSITIVE_INFINITY;
   #open = true;
@@ -65,10 +70,15 @@ export class FlowDriver implements AlarmOwner {
   constructor({ flow, association, portPair, name, host, carriesAtOnce }: FlowDriverInit) {
     this.flow = flow;
     this.association = association;
-    this.id = `u-${portPairText(portPair)}`;
+    this.#portPair = portPair;
     this.name = name;
     this.#host = host;
     this.#carries = carriesAtOnce;
+  }
+
+  /** For people who look. */
+  get id(): string {
+    return `u-${portPairText(this.#portPair)}`;
   }
 
   /** Whether the application's datagrams go by the flow. Otherwise they go as they are. */

@@ -8,7 +8,7 @@ describe('datagram names', () => {
   const at = (port: number, ip = '192.0.2.1') => ({ ip, port });
 
   test('give each stranger an alias of its own, which stays', () => {
-    const names = new DatagramNames(() => false);
+    const names = new DatagramNames({ knows: () => false });
     const aliases = Array.from({ length: MAX_ALIASES }, (_, i) => names.aliasFor(at(2_000 + i)));
     expect(new Set(aliases.map((alias) => formatTransportAddress(alias?.name ?? at(0)))).size).toBe(MAX_ALIASES);
     for (const alias of aliases) {
@@ -19,7 +19,7 @@ describe('datagram names', () => {
   });
 
   test('keep no more aliases than that: the one that came first goes', () => {
-    const names = new DatagramNames(() => false);
+    const names = new DatagramNames({ knows: () => false });
     const first = names.aliasFor(at(2_000));
     for (let i = 1; i <= MAX_ALIASES; i++) names.aliasFor(at(2_000 + i));
     expect(first && names.get(first.name)).toBeUndefined();
@@ -27,9 +27,11 @@ describe('datagram names', () => {
 
   test('give nobody the address of a plain peer as an alias', () => {
     const asked: number[] = [];
-    const names = new DatagramNames(({ port }) => {
-      asked.push(port);
-      return asked.length < 4;
+    const names = new DatagramNames({
+      knows: ({ port }) => {
+        asked.push(port);
+        return asked.length < 4;
+      },
     });
     const alias = names.aliasFor(at(2_000));
     expect(asked).toHaveLength(4);
@@ -37,7 +39,7 @@ describe('datagram names', () => {
   });
 
   test('leave a stranger who gets a flow the alias that it had', () => {
-    const names = new DatagramNames(() => false);
+    const names = new DatagramNames({ knows: () => false });
     const alias = names.aliasFor(at(2_000));
     // 2000 is a name, or there would be no alias.
     names.take({ name: at(2_000) } as never);
