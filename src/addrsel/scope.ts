@@ -14,6 +14,9 @@ export const SCOPE = {
   global: 14,
 } as const;
 
+/** Four bits, as in multicast addresses. */
+export const HIGHEST_SCOPE = 15;
+
 /** The scope of the IPv4 addresses under a prefix; the longest one counts (`scopev4` of gai.conf). */
 export interface Ipv4Scope {
   /** At least 96 bits: in mapped form. */
