@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import net from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { parsePrefix } from '../../src/core/prefix.ts';
 import { nativeConnect } from '../../src/host/native.ts';
-import { parsePrefix } from '../../src/socket/policy/prefix.ts';
 import { connectedPair, isMobile, listening, mobileLayer } from './mobile-layer.ts';
 
 function connections(server: net.Server): Promise<number> {

@@ -2,10 +2,10 @@
  * The shapes of single policy values, shared by the environment and the policy file.
  */
 import { canonicalAddress } from '../../core/address.ts';
+import { type Prefix, parsePrefix } from '../../core/prefix.ts';
 import { list, oneOf, parsed, refuse, type Shape } from '../../core/shape.ts';
 import { RENDEZVOUS_PORT } from '../../l4mob/rendezvous/rendezvous-port.ts';
 import { canonicalHostName, isHostName } from './host-name.ts';
-import { type Prefix, parsePrefix } from './prefix.ts';
 import {
   type Destination,
   GROUP_NAMES,

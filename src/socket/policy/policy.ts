@@ -5,9 +5,9 @@
  * A question that no rule concerns is answered with a constant; with rules, the first that matches wins.
  */
 import { isLoopback, isUnspecified } from '../../core/address.ts';
+import { addressWords, type Prefix, prefixMatches } from '../../core/prefix.ts';
 import type { Initiative } from '../../l4mob/io/mobile-datagrams.ts';
 import { canonicalHostName } from './host-name.ts';
-import { addressWords, type Prefix, prefixMatches } from './prefix.ts';
 import { NEEDS_ADDRESS, RuleTable } from './rule-table.ts';
 import type {
   ConfiguredPeer,
@@ -21,7 +21,7 @@ import type {
   SuiteName,
 } from './settings.ts';
 
-export type { Prefix } from './prefix.ts';
+export type { Prefix } from '../../core/prefix.ts';
 export type * from './settings.ts';
 
 export interface OutgoingQuestion {

@@ -2,8 +2,9 @@
  * Outgoing rules, compiled into flat arrays: asked on every connect, so that a scan of all rules has to stay near the
  * cost of parsing the address. An array of rule objects was measured: up to 400 ns a rule, against 2 ns here.
  */
+
+import { addressWords } from '../../core/prefix.ts';
 import { canonicalHostName } from './host-name.ts';
-import { addressWords } from './prefix.ts';
 import type { Mobility, OutgoingRule } from './settings.ts';
 
 /** What a row of the table is about. An address's family is the kind of the prefixes that it can match. */

@@ -2,9 +2,10 @@
  * The vocabulary of the policy: what may be said in the environment and in the policy file, as tables and types.
  * docs/policy.md is the reference for people; a test keeps the two in step.
  */
+
+import type { Prefix } from '../../core/prefix.ts';
 import type { GroupName } from '../../l4mob/key-agreement.ts';
 import type { SuiteName } from '../../l4mob/suite.ts';
-import type { Prefix } from './prefix.ts';
 
 export type { GroupName, SuiteName };
 

@@ -2,8 +2,7 @@
  * Address prefixes: read once, matched as four 32-bit words. An IPv4-mapped IPv6 address counts as the IPv4 address
  * that it stands for, on both sides; a zone plays no part.
  */
-import { isIP } from 'node:net';
-import { addressBytes, addressText } from '../../core/address.ts';
+import { addressBytes, addressText } from './address.ts';
 
 /** An address as the words that prefixes are compared with. An IPv4 address is one word, the other three are 0. */
 export interface AddressWords {
@@ -26,8 +25,7 @@ export function addressWords(ip: string): AddressWords | undefined {
 /** Reads `10.0.0.0/8`, `2001:db8::/32` or one address; otherwise tells what is wrong with it. */
 export function parsePrefix(text: string): Prefix | { readonly problem: string } {
   const [ip = '', lengthText, ...more] = text.split('/');
-  // node's check is stricter than ours: no leading zeros, which some tools read as octal.
-  const bytes = isIP(ip) !== 0 && !ip.includes('%') ? addressBytes(ip) : undefined;
+  const bytes = ip.includes('%') ? undefined : addressBytes(ip);
   if (bytes === undefined || more.length > 0) return { problem: 'an address or a prefix such as "2001:db8::/32"' };
   const bits = bytes.length * 8;
   const length = lengthText === undefined ? bits : /^\d{1,3}$/.test(lengthText) ? Number(lengthText) : Number.NaN;
