@@ -12,9 +12,9 @@ const ROUNDS = 5;
 if (host === 'serve') {
   await serve(PORT);
   console.log('listening');
-  const { stats, sessions } = await import(process.env.TEST_MOBISOCK);
   // Any line: what has come so far.
   for await (const _ of createInterface({ input: process.stdin })) {
+    const { stats, sessions } = await import(process.env.TEST_MOBISOCK);
     console.log(`stats ${JSON.stringify({ ...stats(), rss: process.memoryUsage.rss(), sessions: sessions().length })}`);
   }
 } else {
