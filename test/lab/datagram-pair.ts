@@ -5,6 +5,7 @@
  */
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import { REPLAY_WINDOW_PACKETS } from '../../src/l4mob/datagram/replay-window.ts';
 import { builtPackage } from '../built-package.ts';
 import type { DatagramLog } from './datagram-log.ts';
 import type { Host } from './host.ts';
@@ -15,6 +16,7 @@ import type { Family } from './topology.ts';
 export const DATAGRAM_PORT = 7200;
 /** A packet of a flow with a datagram of the application, and where that begins. */
 const DATA_TYPE = 10;
+const PACKET_NUMBER_AT = 13;
 const DATA_HEADER_BYTES = 21;
 /** For a program to read what is in its socket's buffer. */
 const READ_LIMIT_MS = 2_000;
@@ -140,7 +142,9 @@ export interface Delivery {
   readonly sent: number;
   readonly arrived: number;
   readonly delivered: number;
-  /** Arrived at the receiver's kernel as they were sent, but not at its application. */
+  /** So long behind newer ones (a router's queue for a neighbour that had left) that they could be copies. */
+  readonly tooLate: number;
+  /** Arrived at the receiver's kernel as they were sent, and in time, but not at its application. */
   readonly missing: readonly number[];
   /** The other way round. */
   readonly invented: readonly number[];
@@ -151,7 +155,8 @@ export async function delivery(from: DatagramLog, to: DatagramLog, receiver: Dat
   const packets = (await from.sent()).filter((packet) => packet[0] === DATA_TYPE);
   const genuine = new Set(packets.map((packet) => packet.toString('latin1')));
   const intact = (await to.arrived()).filter((packet) => genuine.has(packet.toString('latin1')));
-  const [sent, arrived] = [numbersOf(packets), numbersOf(intact)];
+  const inTime = withoutTooLate(intact);
+  const [sent, arrived] = [numbersOf(packets), numbersOf(inTime)];
   const deadline = performance.now() + READ_LIMIT_MS;
   let delivered = await receiver.numbers();
   while (delivered.size < arrived.size && performance.now() < deadline) delivered = await receiver.numbers();
@@ -159,9 +164,20 @@ export async function delivery(from: DatagramLog, to: DatagramLog, receiver: Dat
     sent: sent.size,
     arrived: arrived.size,
     delivered: delivered.size,
+    tooLate: numbersOf(intact).size - arrived.size,
     missing: [...arrived].filter((number) => !delivered.has(number)),
     invented: [...delivered].filter((number) => !arrived.has(number)),
   };
+}
+
+/** As the receiver's window judges them. */
+function withoutTooLate(packets: readonly Buffer[]): Buffer[] {
+  let newest = 0;
+  return packets.filter((packet) => {
+    const number = Number(packet.readBigUInt64BE(PACKET_NUMBER_AT));
+    newest = Math.max(newest, number);
+    return number > newest - REPLAY_WINDOW_PACKETS;
+  });
 }
 
 /** In suites that do not encrypt. */
