@@ -24,7 +24,7 @@ const PAYLOADS: Readonly<Record<DatagramType, Uint8Array>> = {
   [DATAGRAM_TYPE.empty]: run(0, 0),
   [DATAGRAM_TYPE.challenge]: Buffer.concat([run(0x60, 8), Buffer.alloc(8)]),
   [DATAGRAM_TYPE.answer]: run(0x60, 8),
-  [DATAGRAM_TYPE.close]: run(0, 0),
+  [DATAGRAM_TYPE.close]: run(0x68, 8),
   [DATAGRAM_TYPE.addresses]: Buffer.concat([run(0x70, 8), WHEREABOUTS]),
 };
 

@@ -15,7 +15,10 @@ const PERIOD_MS = 10_000;
 const SECRET_BYTES = 32;
 const encoder = new TextEncoder();
 
-export type ChallengeType = typeof DATAGRAM_TYPE.challenge | typeof DATAGRAM_TYPE.addresses;
+export type ChallengeType =
+  | typeof DATAGRAM_TYPE.challenge
+  | typeof DATAGRAM_TYPE.addresses
+  | typeof DATAGRAM_TYPE.close;
 
 /** Whose challenge it is: the flow, and our own state sequence number in it. */
 export interface Challenger {

@@ -4,7 +4,7 @@
  * section 3).
  *
  *     opening --first packet of the responder / first packet of the initiator that is no OPEN--> confirmed
- *     opening, confirmed --close, CLOSE, time-outs--> closed --linger--> ended
+ *     opening, confirmed --close, CLOSE, time-outs--> closed, saying so until it is answered --linger--> ended
  *
  * Data goes out as {@link DatagramFlow.send} returns it and comes in as {@link DatagramFlow.handleDatagram} returns
  * it; none is ever queued. What is lost stays lost and what overtakes is early, as UDP is. The flow's own few packets
@@ -34,6 +34,7 @@ import { FlowOutput } from './flow-output.ts';
 import {
   ACCEPT_TIMEOUT_MS,
   ANSWER_AGAIN_MS,
+  CLOSE_STEPS,
   DEFAULT_FLOW_TIMING,
   type FlowTiming,
   LINGER_MS,
@@ -78,8 +79,8 @@ export class DatagramFlow {
   #heardAt: Instant;
   /** Opening: given up then. Closed: ended then. */
   #phaseEndsAt: Instant;
-  /** Initiator, until confirmed: when to send OPEN. */
-  #openLadder: Ladder | undefined;
+  /** Initiator, until confirmed: when to send OPEN. Closed: when to send CLOSE, until it is answered. */
+  #ladder: Ladder | undefined;
   /** When an OPEN was answered last, or a CLOSE repeated. */
   #answeredAt: Instant = Number.NEGATIVE_INFINITY;
 
@@ -95,7 +96,7 @@ export class DatagramFlow {
     this.#locator = new PeerLocator(this.#channel, this.#paths, this.#output, tokens);
     this.#heardAt = now;
     this.#phaseEndsAt = now + (initiates ? OPEN_TIMEOUT_MS : ACCEPT_TIMEOUT_MS);
-    this.#openLadder = initiates ? new Ladder(OPEN_STEPS, now) : undefined;
+    this.#ladder = initiates ? new Ladder(OPEN_STEPS, now) : undefined;
   }
 
   // ---- looks -------------------------------------------------------------------------------------------------------
@@ -138,7 +139,7 @@ export class DatagramFlow {
       this.#counters.afterClose += 1;
       return undefined;
     }
-    const opens = this.#openLadder !== undefined;
+    const opens = this.#phase === 'opening' && this.role === 'initiator';
     const overhead = opens ? MAX_DATAGRAM_OVERHEAD : DATAGRAM_HEADER_BYTES + TAG_BYTES;
     if (!this.#paths.current.spendOnData(payload.length + overhead)) {
       this.#counters.limited += 1;
@@ -149,7 +150,7 @@ export class DatagramFlow {
       return undefined;
     }
     // An OPEN that is due need not go alone.
-    this.#openLadder?.takeDue(now);
+    if (opens) this.#ladder?.takeDue(now);
     this.#silence.sentData(now);
     this.#output.sentAt = now;
     return this.#channel.seal(opens ? DATAGRAM_TYPE.openData : DATAGRAM_TYPE.data, payload);
@@ -165,7 +166,7 @@ export class DatagramFlow {
     const { stateSequence } = this.#channel;
     const addresses = own?.addresses.slice(0, MAX_ADDRESSES) ?? [];
     const list = own && encodeWhereabouts({ stateSequence, sessionPort: own.port, addresses });
-    this.#openLadder?.restart(now);
+    this.#ladder?.restart(now);
     this.#silence.moved();
     this.#locator.ask('announcement', now, list);
     if (this.#phase === 'confirmed') this.#locator.handleTimeout(now);
@@ -178,9 +179,14 @@ export class DatagramFlow {
     if (this.#phase === 'confirmed') this.#locator.handleTimeout(now);
   }
 
-  /** Ends the flow. The peer is told once, and again if it goes on sending: keep the flow until `ended`. */
+  /** Ends the flow. The peer is told until it has answered: keep the flow until `parted`, better until `ended`. */
   close(now: Instant): void {
     if (!this.#over) this.#close(now, 'local');
+  }
+
+  /** Says once more that the flow is over, which {@link close} has said. */
+  closeAgain(now: Instant): void {
+    if (this.#phase === 'closed') this.#sayClosed(now, this.#paths.current);
   }
 
   // ---- packets in ----------------------------------------------------------------------------------------------------
@@ -194,10 +200,14 @@ export class DatagramFlow {
     const packet = this.#channel.open(bytes);
     if (packet === undefined) return undefined;
     this.#heardAt = now;
+    const { type } = packet.header;
+    if (type === DATAGRAM_TYPE.close) {
+      this.#handleClose(now, packet, from, bytes.length);
+      return undefined;
+    }
     if (this.#phase === 'closed') this.#answerAfterClose(now, packet, from);
     else if (this.#phase === 'opening') this.#handleOpening(now, packet, from, bytes.length);
     else this.#locator.follow(now, packet.header, packet.newest, from, bytes.length);
-    const { type } = packet.header;
     if (type === DATAGRAM_TYPE.data || type === DATAGRAM_TYPE.openData) {
       this.#silence.heardData(now);
       return packet.payload;
@@ -226,7 +236,7 @@ export class DatagramFlow {
 
   #confirm(now: Instant): void {
     this.#phase = 'confirmed';
-    this.#openLadder = undefined;
+    this.#ladder = undefined;
     this.#channel.opened();
     this.#output.emit({ type: 'confirmed' });
     if (!this.#paths.current.validated) this.#paths.current.startChallenge(now);
@@ -250,18 +260,37 @@ export class DatagramFlow {
       case DATAGRAM_TYPE.answer:
         if (this.#locator.handleAnswer(now, payload, from)) this.#silence.answered(now);
         break;
-      case DATAGRAM_TYPE.close:
-        this.#close(now, 'peer');
-        break;
       default: // OPEN, EMPTY: to have come is all that they do
     }
   }
 
+  /** Wherever it comes from, it moves nothing: the socket of a flow that is over may be gone already. */
+  #handleClose(now: Instant, { payload, newest }: GenuinePacket, from: TransportAddress, bytes: number): void {
+    this.#paths.find(from)?.received(bytes);
+    if (newest) this.#output.transmit(now, DATAGRAM_TYPE.answer, payload, from);
+    if (this.#phase !== 'closed') return this.#close(now, 'peer');
+    this.#part();
+  }
+
   /** Whoever goes on sending hears again that it is over. */
-  #answerAfterClose(now: Instant, { header, newest }: GenuinePacket, from: TransportAddress): void {
-    if (!newest || header.type === DATAGRAM_TYPE.close || now < this.#answeredAt + ANSWER_AGAIN_MS) return;
-    this.#answeredAt = now;
-    this.#output.transmit(now, DATAGRAM_TYPE.close, NO_PAYLOAD, from);
+  #answerAfterClose(now: Instant, { header, payload, newest }: GenuinePacket, from: TransportAddress): void {
+    if (header.type === DATAGRAM_TYPE.answer) {
+      if (this.#locator.answersClose(now, payload)) this.#part();
+    } else if (newest && now >= this.#answeredAt + ANSWER_AGAIN_MS) {
+      this.#answeredAt = now;
+      this.#sayClosed(now, from);
+    }
+  }
+
+  #sayClosed(now: Instant, to: TransportAddress): void {
+    this.#output.transmit(now, DATAGRAM_TYPE.close, this.#locator.closeToken(now), to);
+  }
+
+  /** The peer knows that it is over. */
+  #part(): void {
+    if (this.#ladder === undefined) return;
+    this.#ladder = undefined;
+    this.#output.emit({ type: 'parted' });
   }
 
   // ---- packets and events out ----------------------------------------------------------------------------------------
@@ -283,9 +312,9 @@ export class DatagramFlow {
    */
   pollTimeout(): Instant | undefined {
     if (this.#phase === 'ended') return undefined;
-    if (this.#phase === 'closed') return this.#phaseEndsAt;
+    if (this.#phase === 'closed') return earliest(this.#phaseEndsAt, this.#ladder?.at);
     if (this.#phase === 'opening') {
-      return earliest(earliest(this.#paths.nextChallenge(), this.#phaseEndsAt), this.#openLadder?.at);
+      return earliest(earliest(this.#paths.nextChallenge(), this.#phaseEndsAt), this.#ladder?.at);
     }
     const { keepAliveMs, sessionTimeoutMs } = this.#timing;
     let next = this.#locator.pollTimeout();
@@ -303,17 +332,14 @@ export class DatagramFlow {
   }
 
   handleTimeout(now: Instant): void {
-    if (this.#phase === 'closed' && now >= this.#phaseEndsAt) {
-      this.#phase = 'ended';
-      this.#output.emit({ type: 'ended' });
-    }
+    if (this.#phase === 'closed') this.#handleClosedTimeout(now);
     if (this.#phase === 'opening') this.#handleOpeningTimeout(now);
     else if (this.#phase === 'confirmed') this.#handleConfirmedTimeout(now);
   }
 
   #handleOpeningTimeout(now: Instant): void {
     if (now >= this.#phaseEndsAt) return this.#close(now, 'unconfirmed');
-    if (this.#openLadder?.takeDue(now)) {
+    if (this.#ladder?.takeDue(now)) {
       this.#output.transmit(now, DATAGRAM_TYPE.open, NO_PAYLOAD, this.#paths.current);
     }
     this.#locator.challengePaths(now);
@@ -337,11 +363,18 @@ export class DatagramFlow {
     }
   }
 
+  #handleClosedTimeout(now: Instant): void {
+    if (now >= this.#phaseEndsAt) {
+      this.#phase = 'ended';
+      this.#output.emit({ type: 'ended' });
+    } else if (this.#ladder?.takeDue(now)) this.#sayClosed(now, this.#paths.current);
+  }
+
   #close(now: Instant, reason: FlowEnd): void {
-    if (reason !== 'peer') this.#output.transmit(now, DATAGRAM_TYPE.close, NO_PAYLOAD, this.#paths.current);
     this.#phase = 'closed';
     this.#phaseEndsAt = now + LINGER_MS;
-    this.#openLadder = undefined;
+    this.#ladder = reason === 'peer' ? undefined : new Ladder(CLOSE_STEPS, now);
     this.#output.emit({ type: 'closed', reason });
+    this.#handleClosedTimeout(now);
   }
 }

@@ -7,7 +7,7 @@ import type { TurnedAway } from './flow-channel.ts';
 /** Why a flow is over: we closed it, the peer did, nothing happened for long, nobody answered. */
 export type FlowEnd = 'local' | 'peer' | 'idle' | 'timeout' | 'unconfirmed' | 'spent';
 
-/** `closed` comes once, and `ended` once behind it: then the flow may be forgotten. */
+/** `closed` comes once, and `ended` once behind it: then the flow may be forgotten. `parted` may come between. */
 export type FlowEvent =
   /** The peer has proved that it holds the key. */
   | { readonly type: 'confirmed' }
@@ -24,6 +24,8 @@ export type FlowEvent =
   /** After `lost`: the peer has answered. */
   | { readonly type: 'found'; readonly gapMs: number }
   | { readonly type: 'closed'; readonly reason: FlowEnd }
+  /** We closed it, and the peer knows. */
+  | { readonly type: 'parted' }
   | { readonly type: 'ended' };
 
 export interface DatagramTransmit {

@@ -58,5 +58,7 @@ export const OWED_MS = 1_000;
 /** But in flows that go one way, no more often than this. */
 export const ASK_EVERY_MS = 5_000;
 
-/** A closed flow delivers what was overtaken by its end, and says again that it is closed. */
+/** CLOSE: until it is answered, or nobody seems to be there; over after about 8 s. */
+export const CLOSE_STEPS: LadderSteps = { waitsMs: [100, 200, 400, 800, 1500, 2500, 2500], endless: false };
+/** A closed flow delivers what was overtaken by its end, answers the peer's CLOSEs, and says its own again. */
 export const LINGER_MS = 10_000;

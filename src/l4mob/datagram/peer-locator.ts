@@ -96,6 +96,15 @@ export class PeerLocator {
     return true;
   }
 
+  /** What the peer is to send back, wherever from and to. */
+  closeToken(now: Instant): Uint8Array {
+    return this.#tokens.token(now, this.#channel, DATAGRAM_TYPE.close, this.#paths.current);
+  }
+
+  answersClose(now: Instant, token: Uint8Array): boolean {
+    return this.#tokens.isAnswer(now, this.#channel, DATAGRAM_TYPE.close, this.#paths.current, token);
+  }
+
   /** Returns whether it was the answer that our question waited for. */
   handleAnswer(now: Instant, token: Uint8Array, from: TransportAddress): boolean {
     const answers = (type: ChallengeType, to: TransportAddress): boolean =>

@@ -8,7 +8,7 @@ import { monotonicNow } from '../../host/clock.ts';
 import { osRandom } from '../../host/random.ts';
 import type { Association } from '../association.ts';
 import type { DatagramFlow } from '../datagram/datagram-flow.ts';
-import type { FlowCounters, FlowEnd, FlowEvent } from '../datagram/flow-event.ts';
+import type { DatagramTransmit, FlowCounters, FlowEnd, FlowEvent } from '../datagram/flow-event.ts';
 import { FlowTable } from '../datagram/flow-table.ts';
 import type { FlowTiming } from '../datagram/flow-timing.ts';
 import { InitiatorHandshake } from '../initiator-handshake.ts';
@@ -24,6 +24,7 @@ import { MobileDatagramService } from './datagram-service.ts';
 import type { FlowDriver } from './flow-driver.ts';
 import type { DatagramService, DatagramServiceOptions } from './mobile-datagrams.ts';
 import type { SessionInfo, SessionLifeEvent } from './mobile-stream.ts';
+import { PartingFlows, type PartingFlowsHost } from './parting-flows.ts';
 import type { RendezvousDirectory } from './rendezvous-directory.ts';
 import { flowInfo } from './session-info.ts';
 import type { SessionTerms } from './session-terms.ts';
@@ -59,7 +60,7 @@ interface Placed {
   readonly service: MobileDatagramService;
 }
 
-export class DatagramHub {
+export class DatagramHub implements PartingFlowsHost {
   readonly #terms: SessionTerms;
   readonly #host: DatagramHubHost;
   readonly #timing: FlowTiming;
@@ -69,6 +70,8 @@ export class DatagramHub {
   readonly #services = new Set<DatagramService>();
   readonly #drivers = new Map<DatagramFlow, Placed>();
   readonly #recovering = new Set<FlowDriver>();
+  readonly #parting: PartingFlows = new PartingFlows(this);
+  #closing = false;
   readonly alarm: SharedAlarm = new SharedAlarm();
   readonly verdicts: VerdictCache;
   readonly callers: Callers = new Callers();
@@ -113,7 +116,9 @@ export class DatagramHub {
 
   close(): void {
     process.off('exit', this.#onExit);
+    this.#closing = true;
     for (const service of [...this.#services]) service.close();
+    this.#parting.close();
     this.alarm.close();
   }
 
@@ -121,7 +126,7 @@ export class DatagramHub {
 
   find(bytes: Uint8Array): FlowDriver | undefined {
     const flow = this.#table.find(bytes);
-    return flow && this.#drivers.get(flow)?.driver;
+    return flow && (this.#drivers.get(flow)?.driver ?? this.#parting.driverOf(flow));
   }
 
   open(association: Association, portPair: PortPair, remote: TransportAddress): DatagramFlow | undefined {
@@ -154,6 +159,22 @@ export class DatagramHub {
   forget(flow: DatagramFlow): void {
     this.#table.delete(flow);
     this.#drivers.delete(flow);
+  }
+
+  /** Whether there is time for what a flow has to say when its socket is gone. */
+  get letsPart(): boolean {
+    return !this.#closing;
+  }
+
+  /** See {@link FlowDriver.part}. */
+  part(driver: FlowDriver): DatagramTransmit | undefined {
+    return this.#parting.take(driver);
+  }
+
+  partingBegun(driver: FlowDriver, reason: FlowEnd): void {
+    const service = this.#drivers.get(driver.flow)?.service;
+    if (service !== undefined) this.ended(driver, service.local, reason);
+    this.#drivers.delete(driver.flow);
   }
 
   mayRecover(): boolean {

@@ -138,8 +138,11 @@ export class MobileDatagramService implements DatagramService, DatagramContactsH
     const now = monotonicNow();
     this.#connected = undefined;
     for (const driver of this.#drivers.all()) {
-      driver.close(now);
-      this.#abandon(driver);
+      if (driver.flow.phase === 'confirmed' && this.#hub.letsPart) this.#part(driver);
+      else {
+        driver.close(now);
+        this.#abandon(driver);
+      }
     }
     this.#contacts?.clear();
     this.#names.clear();
@@ -365,6 +368,9 @@ export class MobileDatagramService implements DatagramService, DatagramContactsH
     this.#narrow(driver);
   }
 
+  /** What its end has overtaken may still come. */
+  parted(): void {}
+
   ended(driver: FlowDriver): void {
     this.#forget(driver);
   }
@@ -374,6 +380,14 @@ export class MobileDatagramService implements DatagramService, DatagramContactsH
   #release(driver: FlowDriver): void {
     this.#names.release(driver);
     if (this.#lastSent === driver) this.#lastSent = undefined;
+  }
+
+  /** The socket goes before the peer can have heard that the flow is over. */
+  #part(driver: FlowDriver): void {
+    this.#release(driver);
+    this.#drivers.delete(driver);
+    const last = this.#hub.part(driver);
+    if (last !== undefined) this.#port.transmit(last.bytes, last.to);
   }
 
   #abandon(driver: FlowDriver): void {

@@ -10,7 +10,7 @@ import type { Instant } from '../../core/time.ts';
 import { wallNow } from '../../host/clock.ts';
 import type { Association } from '../association.ts';
 import type { DatagramFlow, OwnAddresses } from '../datagram/datagram-flow.ts';
-import type { FlowEnd, FlowEvent } from '../datagram/flow-event.ts';
+import type { DatagramTransmit, FlowEnd, FlowEvent } from '../datagram/flow-event.ts';
 import { type PortPair, portPairText } from '../port-pairs.ts';
 import type { FlowList } from './flow-list.ts';
 import type { PeerRecovery } from './peer-recovery.ts';
@@ -27,6 +27,8 @@ export interface FlowHost {
   lost(driver: FlowDriver): void;
   /** Nothing goes by it any more; what was overtaken may still come. */
   closed(driver: FlowDriver, reason: FlowEnd): void;
+  /** After it was closed from here: the peer knows. */
+  parted(driver: FlowDriver): void;
   ended(driver: FlowDriver): void;
 }
 
@@ -55,7 +57,7 @@ export class FlowDriver implements AlarmOwner {
   nextInList: FlowDriver | undefined;
   /** When the keys were agreed, on the wall clock. */
   readonly metAt: number = wallNow();
-  readonly #host: FlowHost;
+  #host: FlowHost;
   readonly #portPair: PortPair;
   #carries: boolean;
   #plainUntil: Instant = Number.POSITIVE_INFINITY;
@@ -149,6 +151,19 @@ export class FlowDriver implements AlarmOwner {
     this.#settle(now);
   }
 
+  /**
+   * Ends the flow, whose socket is about to go: from now on it is on another. What comes back is to go from the old one,
+   * and behind what has gone from the other by then: it is older, so that a peer that hears both answers the other.
+   */
+  part(now: Instant, host: FlowHost): DatagramTransmit | undefined {
+    this.#host = host;
+    this.flow.close(now);
+    const first = this.flow.pollTransmit();
+    this.flow.closeAgain(now);
+    this.#settle(now);
+    return first;
+  }
+
   /** Forgets the flow without a word: who would hear it knows nothing of it, or is gone. */
   abandon(): void {
     this.#open = false;
@@ -198,6 +213,9 @@ export class FlowDriver implements AlarmOwner {
         this.#open = false;
         this.endRecovery();
         this.#host.closed(this, event.reason);
+        break;
+      case 'parted':
+        this.#host.parted(this);
         break;
       case 'ended':
         this.#host.ended(this);

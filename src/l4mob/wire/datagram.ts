@@ -32,7 +32,7 @@ export const DATAGRAM_TYPE = {
   /** "I am here now; are you there?": 8 bytes to be sent back, then padding. */
   challenge: 12,
   answer: 13,
-  /** The flow is over. */
+  /** The flow is over: 8 bytes to be sent back. */
   close: 14,
   /** A CHALLENGE with the sender's whereabouts behind the 8 bytes. */
   addresses: 15,
@@ -65,7 +65,7 @@ const PAYLOAD_BYTES: readonly (readonly [number, number])[] = [
   [0, MAX_CONTROL_PAYLOAD],
   [CHALLENGE_BYTES, MAX_CONTROL_PAYLOAD],
   [CHALLENGE_BYTES, CHALLENGE_BYTES],
-  [0, 0],
+  [CHALLENGE_BYTES, CHALLENGE_BYTES],
   [LEAST_ADDRESSES_BYTES, MAX_CONTROL_PAYLOAD],
 ];
 

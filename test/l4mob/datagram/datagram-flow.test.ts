@@ -224,7 +224,7 @@ describe('the end', () => {
     const overtaken = pair.send(pair.client, 'overtaken');
     pair.client.close(pair.now);
     pair.settle();
-    expect(eventsOf(pair.client)).toEqual([{ type: 'closed', reason: 'local' }]);
+    expect(eventsOf(pair.client)).toEqual([{ type: 'closed', reason: 'local' }, { type: 'parted' }]);
     expect(eventsOf(pair.server)).toEqual([{ type: 'closed', reason: 'peer' }]);
     expect(pair.toServer(overtaken)).toBe('overtaken');
     expect(pair.server.send(pair.now, Buffer.alloc(1))).toBeUndefined();

@@ -26,6 +26,8 @@ export class DatagramSocket {
   readonly received: Received[] = [];
   /** What came on the wire, and the first byte of what went. */
   readonly arrived: Buffer[] = [];
+  /** Where each of those came from. */
+  readonly sources: string[] = [];
   readonly sent: { readonly bytes: Uint8Array; readonly to: string }[] = [];
   readonly calls: string[] = [];
   /** Where its packets leave from, as a NAT that has forgotten would have it. */
@@ -133,6 +135,7 @@ export class DatagramSocket {
       if (this.#closed) return;
       this.arrived.push(bytes);
       const source = { ip: from.address, port: from.port };
+      this.sources.push(formatTransportAddress(source));
       if (this.#service?.handleDatagram(bytes, source) !== true) this.#deliver(bytes, source);
       this.#wake();
     });

@@ -1,4 +1,6 @@
 /** Datagram flows on real loopback sockets: when they begin, what they do to names, and how they end. */
+import dgram from 'node:dgram';
+import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { formatTransportAddress, type TransportAddress } from '../../../src/core/address.ts';
 import { Endpoint, type EndpointOptions } from '../../../src/l4mob/io/endpoint.ts';
@@ -70,6 +72,19 @@ async function sayUntilHeard(socket: DatagramSocket, text: string, to: Transport
   return answer.text;
 }
 
+/** Whether nobody has that port any more. */
+async function isFree(port: number): Promise<boolean> {
+  const probe = dgram.createSocket('udp4');
+  const bound = once(probe, 'listening').then(
+    () => true,
+    () => false,
+  );
+  probe.bind(port, '0.0.0.0');
+  const free = await bound;
+  probe.close();
+  return free;
+}
+
 const nameOf = (socket: DatagramSocket): string => formatTransportAddress(socket.address);
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -90,6 +105,25 @@ async function strangerInPlaceOf(
   const stranger = await open(of, {}, client.address.port);
   await wait(3_100); // what the flow has overtaken is the peer's until then
   return stranger;
+}
+
+/** Connected clients of one process, each with a flow, as far as they know. */
+async function joinMany(server: DatagramSocket, count: number): Promise<DatagramSocket[]> {
+  const of = endpoint();
+  const clients: DatagramSocket[] = [];
+  const inTurns = async (): Promise<void> => {
+    while (clients.length < count) {
+      const client = await open(of);
+      clients.push(client);
+      client.service.connected(server.address);
+      while (!client.calls.includes('openToAll')) {
+        await say(client, 'hello', server.address);
+        await wait(10);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: 16 }, inTurns));
+  return clients;
 }
 
 /** A client that is connected to a server, with a flow that carries data both ways. */
@@ -368,21 +402,8 @@ describe('names', () => {
     // Each takes a port from whatever else runs on this host.
     const flows = process.env.MOBISOCK_TEST_LONG === '1' ? 5_000 : 300;
     const server = answering(await open(endpoint()));
-    const of = endpoint();
-    const clients: DatagramSocket[] = [];
     const plain = await Promise.all(Array.from({ length: 20 }, () => open()));
-    const inTurns = async (): Promise<void> => {
-      while (clients.length < flows) {
-        const client = await open(of);
-        clients.push(client);
-        client.service.connected(server.address);
-        while (!client.calls.includes('openToAll')) {
-          await say(client, 'hello', server.address);
-          await wait(10);
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: 16 }, inTurns));
+    const clients = await joinMany(server, flows);
     await happened('responder open', clients.length);
     expect(server.flows).toBe(clients.length);
     for (const some of slices([...clients, ...plain], 100)) {
@@ -449,6 +470,36 @@ describe('the end of a flow', () => {
     const noise = next.received.filter(({ text }) => text !== 'are you back?' && text !== 'welcome');
     expect(noise.length).toBeLessThanOrEqual(1);
     expect(client.calls).toEqual(['openToAll']);
+  });
+
+  test.each(['the server', 'the clients'])(
+    'of very many at once reaches every peer, when %s close',
+    {
+      timeout: 60_000,
+    },
+    async (who) => {
+      // More than a kernel keeps for one socket.
+      const flows = 1_000;
+      const server = answering(await open(endpoint()));
+      const clients = await joinMany(server, flows);
+      await happened('responder open', clients.length);
+      if (who === 'the server') server.service.close();
+      else for (const client of clients) client.service.close();
+      await happened('responder close', clients.length);
+      await happened('initiator close', clients.length);
+      expect(events.filter((event) => / close ./.test(event))).toEqual([]);
+    },
+  );
+
+  test('is said from another port too, which is closed when the peer knows', async () => {
+    const { client, server } = await pair();
+    const before = server.sources.length;
+    client.service.close();
+    await server.until(() => new Set(server.sources.slice(before)).size === 2);
+    const [other] = server.sources.slice(before).filter((source) => source !== nameOf(client));
+    await expect.poll(() => isFree(parse(other as string).port)).toBe(true);
+    expect(events.filter((event) => event.includes('close')).sort()).toEqual(['initiator close', 'responder close']);
+    expect(events.filter((event) => event.includes('move'))).toEqual([]);
   });
 
   test('frees everything', async () => {

@@ -78,7 +78,7 @@ describe('the datagram header', () => {
           [DATAGRAM_TYPE.empty]: [0, 1, 7, 8, 9, 14, 15, 1160, 1161, 1163],
           [DATAGRAM_TYPE.challenge]: [8, 9, 14, 15, 1160, 1161, 1163],
           [DATAGRAM_TYPE.answer]: [8],
-          [DATAGRAM_TYPE.close]: [0],
+          [DATAGRAM_TYPE.close]: [8],
           [DATAGRAM_TYPE.addresses]: [15, 1160, 1161, 1163],
         }[type],
       );
