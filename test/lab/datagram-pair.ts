@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { REPLAY_WINDOW_PACKETS } from '../../src/l4mob/datagram/replay-window.ts';
+import { REPLAY_WINDOW_NUMBERS } from '../../src/l4mob/replay-window.ts';
 import { builtPackage } from '../built-package.ts';
 import type { DatagramLog } from './datagram-log.ts';
 import type { Host } from './host.ts';
@@ -176,7 +176,7 @@ function withoutTooLate(packets: readonly Buffer[]): Buffer[] {
   return packets.filter((packet) => {
     const number = Number(packet.readBigUInt64BE(PACKET_NUMBER_AT));
     newest = Math.max(newest, number);
-    return number > newest - REPLAY_WINDOW_PACKETS;
+    return number > newest - REPLAY_WINDOW_NUMBERS;
   });
 }
 

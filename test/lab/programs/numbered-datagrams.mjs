@@ -17,7 +17,7 @@ import { createInterface } from 'node:readline';
 import { SeededStream } from './seeded-stream.mjs';
 
 const plan = JSON.parse(process.argv[2]);
-const HELLO_EVERY_MS = 5;
+const HELLO_EVERY_MS = 2;
 const ENOUGH_ANSWERS = 12;
 const OPENING_AT_ONCE = 8;
 const KEPT_ARRIVALS = 4096;
