@@ -51,7 +51,9 @@ export class MediaPerformance {
       this.#screen?.draw(this.#paint());
       if (this.#screen !== undefined || Date.now() - lineAt < LINE_MS) continue;
       lineAt = Date.now();
-      for (const stream of this.#streams) console.log(`          ${stream.title}: ${this.#figures(stream)}`);
+      for (const stream of this.#streams) {
+        if (stream.verdict === undefined) console.log(`          ${stream.title}: ${this.#figures(stream)}`);
+      }
     }
     this.#screen?.finish();
     return this.#streams;

@@ -52,7 +52,14 @@ export class MediaStream {
 
   async #follow(): Promise<void> {
     const ending = await followReports<Report>(this.#program, (report) => this.#take(report));
-    this.verdict ??= { kind: 'cut-off', reason: ending };
+    this.#end({ kind: 'cut-off', reason: ending });
+  }
+
+  #end(verdict: MediaVerdict): void {
+    if (this.verdict !== undefined) return;
+    this.verdict = verdict;
+    // The receiver can't tell how long a silence was that never ended.
+    if (verdict.kind === 'cut-off') this.longestGapMs = Math.max(this.longestGapMs, Date.now() - this.#heardAt);
   }
 
   #take(report: Report): void {
@@ -64,7 +71,7 @@ export class MediaStream {
     for (const field of ['sent', 'received', 'lost', 'twice', 'jitterMs', 'longestGapMs'] as const) {
       this[field] = report[field] ?? this[field];
     }
-    if (report.done === true) this.verdict ??= { kind: 'finished', received: this.received, sent: this.sent };
-    if (report.error === 'no goodbye') this.verdict ??= { kind: 'cut-off', reason: 'the receiver no longer answers' };
+    if (report.done === true) this.#end({ kind: 'finished', received: this.received, sent: this.sent });
+    if (report.error === 'no goodbye') this.#end({ kind: 'cut-off', reason: 'cut off: no more answers' });
   }
 }

@@ -5,7 +5,7 @@
 // Jitter as in RFC 3550, section 6.4.1. Senders are told apart by the address that they come from.
 import dgram from 'node:dgram';
 import { parseArgs } from 'node:util';
-import { HEADER_BYTES, nowUs, readHeader } from './packet.mjs';
+import { nowUs, readHeader } from './packet.mjs';
 
 const { values } = parseArgs({
   options: { json: { type: 'boolean', default: false }, port: { type: 'string', default: '5004' } },
@@ -17,6 +17,8 @@ const MAX_STREAMS = 10_000;
 const REMEMBERED = 65_536;
 
 class Stream {
+  /** Kept all the same: the goodbye may be asked for again. */
+  ended = false;
   received = 0;
   twice = 0;
   late = 0;
@@ -27,11 +29,10 @@ class Stream {
   #transitUs;
   #seen = new Set();
 
-  take(packet) {
+  take({ sequence, sentAtUs }) {
     const now = performance.now();
     this.longestGapMs = Math.max(this.longestGapMs, now - this.heardAt);
     this.heardAt = now;
-    const { sequence, sentAtUs } = readHeader(packet);
     if (this.#seen.has(sequence)) {
       this.twice += 1;
       return;
@@ -74,24 +75,34 @@ function streamOf(name) {
 }
 
 socket.on('message', (message, from) => {
+  const header = readHeader(message);
+  const isEnd = message.toString() === 'goodbye';
+  if (header === undefined && !isEnd) return;
   const stream = streamOf(`${from.address} ${from.port}`);
   if (stream === undefined) return;
   stream.from = from;
-  if (message.length >= HEADER_BYTES) return stream.take(message);
+  if (!isEnd) return stream.take(header);
+  stream.ended = true;
   socket.send(JSON.stringify({ ...stream.report(), goodbye: true }), from.port, from.address);
 });
+
+/** IPv4 as people write it. */
+function nameOf(address) {
+  return address.replace(/^::ffff:(?=\d+\.)/, '');
+}
 
 setInterval(() => {
   const now = performance.now();
   for (const [name, stream] of streams) {
     if (now - stream.heardAt > FORGET_MS) streams.delete(name);
+    if (stream.ended) continue;
     const report = stream.report();
     socket.send(JSON.stringify(report), stream.from.port, stream.from.address, () => {});
     const { address, port } = stream.from;
     if (values.json) console.log(JSON.stringify({ address, port, ...report }));
     else
       console.log(
-        `[${address}]:${port}: ${report.received} received, ${report.lost} lost, jitter ${report.jitterMs} ms`,
+        `${nameOf(address)} port ${port}: ${report.received} received, ${report.lost} lost, jitter ${report.jitterMs} ms`,
       );
   }
 }, REPORT_MS);

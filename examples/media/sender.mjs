@@ -2,7 +2,7 @@
 //
 //     node sender.mjs [--json] [--rate 200] [--bytes 1000] [--seconds 20] HOST PORT
 //
-// Ends with 0 when the receiver has said goodbye, else with 1.
+// Ends with 0 when the receiver has said goodbye, else with 1; with 2 where it was not told whom to send to.
 import dgram from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import { parseArgs } from 'node:util';
@@ -18,6 +18,10 @@ const { values, positionals } = parseArgs({
   },
 });
 const [host, port] = positionals;
+if (positionals.length !== 2 || !(Number(port) > 0 && Number(port) < 65_536)) {
+  console.error('HOST and PORT of a receiver are wanted: node sender.mjs 127.0.0.1 5004');
+  process.exit(2);
+}
 const rate = Number(values.rate);
 const total = rate * Number(values.seconds);
 const packet = Buffer.alloc(Math.max(HEADER_BYTES, Number(values.bytes)), 'media');
@@ -68,6 +72,10 @@ function sendDue() {
 }
 
 let sending;
-socket.connect(Number(port), host, () => {
+socket.connect(Number(port), host, (error) => {
+  if (error) {
+    console.error(`${host} cannot be reached: ${error.message}`);
+    process.exit(1);
+  }
   sending = setInterval(sendDue, 1000 / rate);
 });
