@@ -12,6 +12,7 @@ import type { DatagramService, DatagramServiceOptions } from '../../l4mob/io/mob
 import type { Layer } from '../layer.ts';
 import type { AddressOut } from '../node-internals.ts';
 import type { DgramState, UdpHandle } from './dgram-internals.ts';
+import { HandleShadows } from './handle-shadows.ts';
 import { MobileDgram } from './mobile-dgram.ts';
 import { PeerPolicy } from './peer-policy.ts';
 
@@ -27,6 +28,17 @@ const NO_FLOWS: DatagramService = {
   flows: 0,
   close: () => {},
 };
+
+/** What to do when a handle is about to receive. */
+const awaiting = new WeakMap<UdpHandle, () => void>();
+const BEGINNING = new HandleShadows({
+  recvStart() {
+    const begin = awaiting.get(this);
+    awaiting.delete(this);
+    begin?.();
+    return this.recvStart();
+  },
+});
 
 export function mobileBind<Result>(layer: Layer, native: Bind<Result>): Bind<Result> {
   return function bind(this: dgram.Socket, ...args: unknown[]): Result {
@@ -64,14 +76,13 @@ function wildcard(socket: dgram.Socket): string {
 function awaitReceiving(layer: Layer, socket: dgram.Socket): void {
   const state = layer.dgramState(socket);
   const handle = state?.handle;
-  // Own already: an earlier bind failed.
-  if (state === undefined || !handle || Object.hasOwn(handle, 'recvStart')) return;
-  const recvStart = (): number => {
-    Reflect.deleteProperty(handle, 'recvStart');
+  // Awaited already: an earlier bind failed.
+  if (state === undefined || !handle || awaiting.has(handle)) return;
+  const native = BEGINNING.castOn(handle);
+  awaiting.set(handle, () => {
+    BEGINNING.liftFrom(handle, native);
     if (layer.enabled) makeMobile(layer, state, handle);
-    return handle.recvStart();
-  };
-  Object.defineProperty(handle, 'recvStart', { value: recvStart, configurable: true, writable: true });
+  });
 }
 
 function makeMobile(layer: Layer, state: DgramState, handle: UdpHandle): void {
@@ -94,7 +105,7 @@ function makeMobile(layer: Layer, state: DgramState, handle: UdpHandle): void {
     handle,
     local,
     policy: new PeerPolicy(policy, listener),
-    onGone: (socket: MobileDgram) => mobileDatagrams.delete(socket),
+    others: mobileDatagrams,
   };
   mobileDatagrams.add(new MobileDgram(options, open));
 }

@@ -3,22 +3,33 @@
  * that another handle can take the first one's place.
  */
 import type { UdpHandle } from './dgram-internals.ts';
-import type { HandleShadows } from './handle-shadows.ts';
 
-const SCALARS = [
+/** What makes settings. */
+export type Setter =
+  | 'setTTL'
+  | 'setBroadcast'
+  | 'setMulticastTTL'
+  | 'setMulticastLoopback'
+  | 'setMulticastInterface'
+  | 'bufferSize'
+  | 'addMembership'
+  | 'dropMembership'
+  | 'addSourceSpecificMembership'
+  | 'dropSourceSpecificMembership';
+
+const SCALARS: readonly Setter[] = [
   'setTTL',
   'setBroadcast',
   'setMulticastTTL',
   'setMulticastLoopback',
   'setMulticastInterface',
-] as const satisfies readonly (keyof UdpHandle)[];
+];
 /** Those that join, and what takes it back. */
-const MEMBERSHIPS = [
+const MEMBERSHIPS: readonly (readonly [Setter, Setter])[] = [
   ['addMembership', 'dropMembership'],
   ['addSourceSpecificMembership', 'dropSourceSpecificMembership'],
-] as const satisfies readonly (readonly [keyof UdpHandle, keyof UdpHandle])[];
-
-type Setter = (typeof SCALARS)[number] | (typeof MEMBERSHIPS)[number][number] | 'bufferSize';
+];
+export const SETTERS: readonly Setter[] = [...SCALARS, 'bufferSize', ...MEMBERSHIPS.flat()];
 
 interface Setting {
   readonly name: Setter;
@@ -29,26 +40,16 @@ export class HandleSettings {
   /** By what they set. No more memberships than the kernel takes, since only what has succeeded is here. */
   readonly #made = new Map<string, Setting>();
 
-  /** Notes what is set from now on. */
-  castOn(handle: UdpHandle, shadows: HandleShadows): void {
-    const cast = (name: Setter, note: (args: readonly unknown[]) => void): void => {
-      const native = handle[name] as (...args: unknown[]) => number | undefined;
-      const noting = (...args: unknown[]): number | undefined => {
-        const result = native.apply(handle, args);
-        if (name === 'bufferSize' ? result !== undefined && args[0] !== 0 : result === 0) note(args);
-        return result;
-      };
-      shadows.cast(name, noting as UdpHandle[Setter]);
-    };
-    for (const name of SCALARS) cast(name, (args) => this.#made.set(name, { name, args }));
-    // Receive or send buffer; the last argument takes an error.
-    cast('bufferSize', ([size, which]) =>
-      this.#made.set(`bufferSize ${which}`, { name: 'bufferSize', args: [size, which, {}] }),
-    );
-    for (const [join, leave] of MEMBERSHIPS) {
-      cast(join, (args) => this.#made.set(`${join} ${args}`, { name: join, args }));
-      cast(leave, (args) => this.#made.delete(`${join} ${args}`));
-    }
+  /** What was called, and what it returned. */
+  note(name: Setter, args: readonly unknown[], result: unknown): void {
+    const left = MEMBERSHIPS.find(([, leave]) => leave === name);
+    if (name === 'bufferSize') {
+      // Receive or send buffer; a size of 0 asks, and the last argument takes an error.
+      const [size, which] = args;
+      if (result !== undefined && size !== 0) this.#made.set(`${name} ${which}`, { name, args: [size, which, {}] });
+    } else if (result !== 0) return;
+    else if (left !== undefined) this.#made.delete(`${left[0]} ${args}`);
+    else this.#made.set(MEMBERSHIPS.some(([join]) => join === name) ? `${name} ${args}` : name, { name, args });
   }
 
   applyTo(handle: UdpHandle): void {

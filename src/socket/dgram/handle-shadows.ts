@@ -1,29 +1,54 @@
-/** Methods of one handle, replaced on the instance alone and put back as they were. */
+/**
+ * Methods in the place of a UDP handle's own: in a prototype before that of the handle, which all handles share, so that
+ * a socket costs no function and its handle no property (a dozen of them make V8 keep a table for each handle). What
+ * node has put on the instance itself, where it would come first, is replaced there. Taken off, all is as it was.
+ */
 import type { UdpHandle } from './dgram-internals.ts';
 
-export class HandleShadows {
-  readonly #handle: UdpHandle;
-  /** What was on the instance itself before; undefined where that was nothing. */
-  readonly #before = new Map<keyof UdpHandle, PropertyDescriptor | undefined>();
+export type HandleMethods<Name extends keyof UdpHandle> = Pick<UdpHandle, Name> & ThisType<UdpHandle>;
 
-  constructor(handle: UdpHandle) {
-    this.#handle = handle;
+export class HandleShadows<Name extends keyof UdpHandle> {
+  readonly #methods: Pick<UdpHandle, Name>;
+  readonly #names: readonly Name[];
+  /** By the prototype that they stand before: as a rule there is one. */
+  readonly #prototypes = new WeakMap<object, object>();
+
+  constructor(methods: HandleMethods<Name>) {
+    this.#methods = methods;
+    this.#names = Object.keys(methods) as Name[];
   }
 
-  cast<Name extends keyof UdpHandle>(name: Name, method: UdpHandle[Name]): void {
-    if (!this.#before.has(name)) this.#before.set(name, Object.getOwnPropertyDescriptor(this.#handle, name));
-    Object.defineProperty(this.#handle, name, { value: method, configurable: true, enumerable: true, writable: true });
+  /** Returns the methods as they were, each to be called on the handle. */
+  castOn(handle: UdpHandle): Pick<UdpHandle, Name> {
+    const below = Object.getPrototypeOf(handle) as object;
+    const native = Object.create(below) as Pick<UdpHandle, Name>;
+    for (const name of this.#names) {
+      if (!Object.hasOwn(handle, name)) continue;
+      Reflect.set(native, name, handle[name]);
+      Reflect.set(handle, name, this.#methods[name]);
+    }
+    Object.setPrototypeOf(handle, this.#before(below));
+    return native;
   }
 
-  lift(name: keyof UdpHandle): void {
-    if (!this.#before.has(name)) return;
-    const before = this.#before.get(name);
-    this.#before.delete(name);
-    if (before === undefined) Reflect.deleteProperty(this.#handle, name);
-    else Object.defineProperty(this.#handle, name, before);
+  /** `native`: what {@link castOn} returned. */
+  liftFrom(handle: UdpHandle, native: Pick<UdpHandle, Name>): void {
+    for (const name of this.#names) {
+      if (Object.hasOwn(native, name)) Reflect.set(handle, name, native[name]);
+      else Reflect.deleteProperty(handle, name); // somebody else's, over ours
+    }
+    Object.setPrototypeOf(handle, Object.getPrototypeOf(native) as object);
   }
 
-  liftAll(): void {
-    for (const name of [...this.#before.keys()]) this.lift(name);
+  #before(below: object): object {
+    let prototype = this.#prototypes.get(below);
+    if (prototype === undefined) {
+      prototype = Object.create(below) as object;
+      for (const name of this.#names) {
+        Object.defineProperty(prototype, name, { value: this.#methods[name], configurable: true, writable: true });
+      }
+      this.#prototypes.set(below, prototype);
+    }
+    return prototype;
   }
 }

@@ -11,34 +11,34 @@ import { AsyncResource } from 'node:async_hooks';
 import { isIP } from 'node:net';
 import { constants } from 'node:os';
 import { familyOf, type TransportAddress } from '../../core/address.ts';
-import type { DatagramPort, DatagramService, DatagramServiceOptions } from '../../l4mob/io/mobile-datagrams.ts';
+import type {
+  DatagramPort,
+  DatagramService,
+  DatagramServiceOptions,
+  Initiative,
+} from '../../l4mob/io/mobile-datagrams.ts';
 import { shielded } from '../application-call.ts';
 import { debug } from '../diagnostics.ts';
 import type { AddressOut } from '../node-internals.ts';
+import { piecesOf, sentStatus } from './datagram-pieces.ts';
 import {
   bindFlags,
   type DgramState,
   type Lookup,
   newHandleLike,
   newSendRequest,
-  type OnMessage,
   type RemoteInfo,
   type SendRequest,
   type UdpHandle,
 } from './dgram-internals.ts';
-import { HandleSettings } from './handle-settings.ts';
-import { HandleShadows } from './handle-shadows.ts';
+import { HandleSettings, SETTERS, type Setter } from './handle-settings.ts';
+import { type HandleMethods, HandleShadows } from './handle-shadows.ts';
 import { KernelNames } from './kernel-names.ts';
 import type { PeerPolicy } from './peer-policy.ts';
 import { retireHandle } from './retired-handle.ts';
 
 const REFUSED = -constants.errno.ECONNREFUSED;
 const TOO_LARGE = -constants.errno.EMSGSIZE;
-
-type NativeCalls = Pick<
-  UdpHandle,
-  'bind' | 'connect' | 'disconnect' | 'getsockname' | 'getpeername' | 'setBroadcast' | 'close' | 'send' | 'lookup'
->;
 
 /** The peer that the application connected to. */
 interface ConnectedPeer {
@@ -54,29 +54,43 @@ export interface MobileDgramOptions {
   readonly handle: UdpHandle;
   readonly local: TransportAddress;
   readonly policy: PeerPolicy;
-  /** The handle is closed, or the socket plain again. */
-  onGone(socket: MobileDgram): void;
+  /** It leaves them when its handle is closed, or the socket plain again. */
+  readonly others: { delete(socket: MobileDgram): void };
 }
 
-const mobile = new WeakMap<object, MobileDgram>();
+type Unshadowed = Setter | 'recvStart' | 'bind' | 'getSendQueueCount' | 'hasRef' | 'unref';
+type Shadowed = Exclude<keyof UdpHandle, Unshadowed> | 'setBroadcast';
+type NativeMethods = Pick<UdpHandle, Shadowed | Setter>;
+
+const MOBILE = Symbol('mobile UDP socket');
+
+interface MobileHandle extends UdpHandle {
+  [MOBILE]?: MobileDgram | undefined;
+}
 
 /** The mobile socket on that handle. */
 export function mobileDgramOf(handle: unknown): MobileDgram | undefined {
-  return typeof handle === 'object' && handle !== null ? mobile.get(handle) : undefined;
+  if (typeof handle !== 'object' || handle === null) return undefined;
+  const socket = (handle as MobileHandle)[MOBILE];
+  return socket?.gone === false ? socket : undefined;
 }
 
-export class MobileDgram implements DatagramPort {
+function of(handle: UdpHandle): MobileDgram {
+  return (handle as MobileHandle)[MOBILE] as MobileDgram;
+}
+
+/** Many processes have thousands: no function and no map is made for one, unless most of them would need it. */
+export class MobileDgram implements DatagramPort, DatagramServiceOptions {
   readonly local: TransportAddress;
   readonly #state: DgramState;
   /** Another one where the kernel's socket had to be changed. */
   #handle: UdpHandle;
   readonly #policy: PeerPolicy;
-  readonly #onGone: (socket: MobileDgram) => void;
+  readonly #others: { delete(socket: MobileDgram): void };
   readonly #family: 'IPv4' | 'IPv6';
   readonly #names: KernelNames;
-  readonly #native: NativeCalls;
-  readonly #onMessage: OnMessage;
-  #shadows: HandleShadows;
+  /** Its methods as they were. */
+  #native: NativeMethods;
   /** Of a socket whose handle may have to be changed. */
   readonly #settings: HandleSettings | undefined;
   /** Deliveries outside a native call run where the socket was bound. */
@@ -86,49 +100,108 @@ export class MobileDgram implements DatagramPort {
   #gone = false;
   /** Within `handleDatagram`: what it gives to the application waits here, at most a few datagrams. */
   #handling = false;
-  readonly #waiting: (() => void)[] = [];
+  #waiting: (() => void)[] | undefined;
 
   constructor(options: MobileDgramOptions, open: (options: DatagramServiceOptions) => DatagramService) {
-    const { state, handle, local, policy, onGone } = options;
+    const { state, handle, local, policy, others } = options;
     this.#state = state;
     this.#handle = handle;
     this.local = local;
     this.#policy = policy;
-    this.#onGone = onGone;
+    this.#others = others;
     this.#family = familyOf(local.ip) === 6 ? 'IPv6' : 'IPv4';
     this.#names = new KernelNames(familyOf(local.ip), state.ipv6Only === true);
-    const { bind, connect, disconnect, getsockname, getpeername, setBroadcast, close, send, lookup } = handle;
-    this.#native = { bind, connect, disconnect, getsockname, getpeername, setBroadcast, close, send, lookup };
-    this.#onMessage = handle.onmessage;
-    this.#shadows = new HandleShadows(handle);
     this.#settings = this.#family === 'IPv6' ? new HandleSettings() : undefined;
-    this.#service = open({
-      port: this,
-      initiates: (remote, connected) => policy.initiates(remote, connected),
-      requires: (remote) => policy.requires(remote),
-      accepts: (ip) => policy.accepts(ip),
-    });
-    this.#castAll();
-    mobile.set(handle, this);
+    this.#service = open(this);
+    this.#native = this.#cast(handle);
   }
 
-  #castAll(): void {
-    const shadows = this.#shadows;
-    shadows.cast('onmessage', (status, _handle, buffer, rinfo) => this.#receive(status, buffer, rinfo));
-    shadows.cast('send', (request, list, count, first, ip, hasCallback) =>
-      typeof first === 'number' && ip !== undefined
-        ? this.#sendTo(request, list, count, first, ip, hasCallback === true)
-        : this.#sendConnected(request, list, count, first === true),
-    );
-    shadows.cast('connect', (ip, port) => this.#connect(ip, port));
-    shadows.cast('disconnect', () => this.#disconnect());
-    shadows.cast('close', (callback) => this.#close(callback));
-    shadows.cast('lookup', (address, callback) => this.#lookup(address, callback));
-    shadows.cast('setBroadcast', (on) => {
-      this.#policy.broadcast = on !== 0;
-      return this.#native.setBroadcast.call(this.#handle, on);
-    });
-    this.#settings?.castOn(this.#handle, shadows);
+  get #shadows(): HandleShadows<Shadowed> | HandleShadows<Shadowed | Setter> {
+    return this.#settings === undefined ? SHADOWS : NOTING_SHADOWS;
+  }
+
+  #cast(handle: UdpHandle): NativeMethods {
+    (handle as MobileHandle)[MOBILE] = this;
+    // What stands before no setter leaves the setters as they were.
+    return this.#shadows.castOn(handle) as NativeMethods;
+  }
+
+  #lift(): void {
+    this.#shadows.liftFrom(this.#handle, this.#native);
+    Reflect.deleteProperty(this.#handle, MOBILE);
+  }
+
+  // ---- in the place of the handle's methods --------------------------------------------------------------------------
+
+  static shadows(): HandleMethods<Shadowed> {
+    return {
+      onmessage: (status, handle, buffer, rinfo) => of(handle).#receive(status, buffer, rinfo),
+      send(request, list, count, first, ip, hasCallback) {
+        return typeof first === 'number' && ip !== undefined
+          ? of(this).#sendTo(request, list, count, first, ip, hasCallback === true)
+          : of(this).#sendConnected(request, list, count, first === true);
+      },
+      connect(ip, port) {
+        return of(this).#connect(ip, port);
+      },
+      disconnect() {
+        return of(this).#disconnect();
+      },
+      close(callback) {
+        of(this).#close(callback);
+      },
+      lookup(address, callback) {
+        return of(this).#lookup(address, callback);
+      },
+      setBroadcast(on) {
+        of(this).#policy.broadcast = on !== 0;
+        return of(this).#set('setBroadcast', [on]) as number;
+      },
+      getsockname(out) {
+        const { before } = of(this).#peer ?? {};
+        return before ? tell(out, before.local) : of(this).#native.getsockname.call(this, out);
+      },
+      getpeername(out) {
+        const { before } = of(this).#peer ?? {};
+        return before ? tell(out, before.remote) : of(this).#native.getpeername.call(this, out);
+      },
+    };
+  }
+
+  /** Of sockets whose handle may have to be changed. */
+  static notingShadows(): HandleMethods<Shadowed | Setter> {
+    const noting = (name: Setter): [Setter, unknown] => [
+      name,
+      function (this: UdpHandle, ...args: unknown[]): unknown {
+        return of(this).#set(name, args);
+      },
+    ];
+    const setters = Object.fromEntries(SETTERS.map(noting)) as Pick<UdpHandle, Setter>;
+    return { ...setters, ...MobileDgram.shadows() };
+  }
+
+  #set(name: Setter, args: readonly unknown[]): unknown {
+    const result: unknown = Reflect.apply(this.#native[name], this.#handle, args);
+    this.#settings?.note(name, args, result);
+    return result;
+  }
+
+  // ---- DatagramServiceOptions ----------------------------------------------------------------------------------------
+
+  get port(): DatagramPort {
+    return this;
+  }
+
+  initiates(remote: TransportAddress, connected: boolean): Initiative {
+    return this.#policy.initiates(remote, connected);
+  }
+
+  requires(remote: TransportAddress): boolean {
+    return this.#policy.requires(remote);
+  }
+
+  accepts(ip: string): boolean {
+    return this.#policy.accepts(ip);
   }
 
   // ---- DatagramPort --------------------------------------------------------------------------------------------------
@@ -153,7 +226,7 @@ export class MobileDgram implements DatagramPort {
   deliver(bytes: Buffer, from: TransportAddress): void {
     const address = this.#names.addressOf(from.ip) ?? from.ip;
     const rinfo: RemoteInfo = { address, family: this.#family, port: from.port };
-    this.#give(() => this.#onMessage.call(this.#handle, bytes.length, this.#handle, bytes, rinfo));
+    this.#give(() => this.#native.onmessage.call(this.#handle, bytes.length, this.#handle, bytes, rinfo));
   }
 
   openToAll(): void {
@@ -173,8 +246,6 @@ export class MobileDgram implements DatagramPort {
     // Linux (6.18 still) goes on comparing the sources of IPv6 datagrams with the peer that a socket had.
     if (this.#family === 'IPv6') this.#renew(port);
     else this.#keepPort(port);
-    this.#shadows.cast('getsockname', (out) => tell(out, local));
-    this.#shadows.cast('getpeername', (out) => tell(out, remote));
   }
 
   closeToOthers(): void {
@@ -185,10 +256,14 @@ export class MobileDgram implements DatagramPort {
   }
 
   refused(): void {
-    this.#give(() => this.#onMessage.call(this.#handle, REFUSED, this.#handle));
+    this.#give(() => this.#native.onmessage.call(this.#handle, REFUSED, this.#handle));
   }
 
   // ---- life ----------------------------------------------------------------------------------------------------------
+
+  get gone(): boolean {
+    return this.#gone;
+  }
 
   get flows(): number {
     return this.#service.flows;
@@ -200,7 +275,7 @@ export class MobileDgram implements DatagramPort {
     this.#end();
     const peer = this.#peer;
     if (peer?.before !== undefined) this.#native.connect.call(this.#handle, peer.ip, peer.name.port);
-    this.#shadows.liftAll();
+    this.#lift();
   }
 
   #close(callback: (() => void) | undefined): void {
@@ -211,8 +286,7 @@ export class MobileDgram implements DatagramPort {
   #end(): void {
     this.#service.close();
     this.#gone = true;
-    mobile.delete(this.#handle);
-    this.#onGone(this);
+    this.#others.delete(this);
   }
 
   // ---- in ------------------------------------------------------------------------------------------------------------
@@ -221,7 +295,7 @@ export class MobileDgram implements DatagramPort {
     if (status < 0 || !buffer || !rinfo) return this.#fail(status);
     const from = this.#names.nameOf(rinfo.address, rinfo.port);
     if (from === undefined || this.#gone)
-      return this.#onMessage.call(this.#handle, status, this.#handle, buffer, rinfo);
+      return this.#native.onmessage.call(this.#handle, status, this.#handle, buffer, rinfo);
     this.#handling = true;
     let handled: boolean;
     try {
@@ -229,8 +303,10 @@ export class MobileDgram implements DatagramPort {
     } finally {
       this.#handling = false;
     }
-    if (this.#waiting.length > 0) for (const call of this.#waiting.splice(0)) if (!this.#gone) shielded(call);
-    if (!handled && this.#admits(from)) this.#onMessage.call(this.#handle, status, this.#handle, buffer, rinfo);
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (waiting !== undefined) for (const call of waiting) if (!this.#gone) shielded(call);
+    if (!handled && this.#admits(from)) this.#native.onmessage.call(this.#handle, status, this.#handle, buffer, rinfo);
   }
 
   /** Once the kernel lets everything in, what node would not have heard on a connected socket is left out here. */
@@ -243,13 +319,15 @@ export class MobileDgram implements DatagramPort {
 
   #fail(status: number): void {
     if (this.#peer !== undefined && !this.#gone && this.#service.handleUnreachable()) return;
-    this.#onMessage.call(this.#handle, status, this.#handle);
+    this.#native.onmessage.call(this.#handle, status, this.#handle);
   }
 
   #give(call: () => void): void {
     if (this.#gone) return;
-    if (this.#handling) this.#waiting.push(call);
-    else shielded(() => this.#context.runInAsyncScope(call));
+    if (this.#handling) {
+      this.#waiting ??= [];
+      this.#waiting.push(call);
+    } else shielded(() => this.#context.runInAsyncScope(call));
   }
 
   // ---- out -----------------------------------------------------------------------------------------------------------
@@ -358,8 +436,6 @@ export class MobileDgram implements DatagramPort {
   /** The kernel itself answers for both ends. */
   #kernelAnswers(peer: ConnectedPeer): void {
     peer.before = undefined;
-    this.#shadows.lift('getsockname');
-    this.#shadows.lift('getpeername');
   }
 
   /** Linux takes the port of a socket that did not ask for one back when it is disconnected. */
@@ -369,33 +445,29 @@ export class MobileDgram implements DatagramPort {
   }
 
   #bind(address: string, port: number): void {
-    const { bind } = this.#native;
     const flags = bindFlags(this.#state);
-    const status = bind.call(this.#handle, address, port, flags);
+    const status = this.#handle.bind(address, port, flags);
     if (status === 0) return;
     // Somebody was quicker. The peer follows to the new port, as it follows a NAT.
     debug('UDP port %d could not be kept: error %d', port, status);
-    bind.call(this.#handle, address, 0, flags);
+    this.#handle.bind(address, 0, flags);
   }
 
   /** Another socket of the kernel on the same port, in the place of one that was disconnected. */
   #renew(port: number): void {
     const former = this.#handle;
     const { address = '', port: left = 0 } = this.#socketName();
-    this.#shadows.liftAll();
-    mobile.delete(former);
+    this.#lift();
     const next = this.#context.runInAsyncScope(newHandleLike, undefined, former);
     this.#handle = next;
     this.#state.handle = next;
-    mobile.set(next, this);
     if (!former.hasRef()) next.unref();
     // A port that the application asked for is not given back before. What waits there is lost then.
     if (left === 0) this.#retire(former);
     else former.close();
     this.#bind(address, port);
     this.#settings?.applyTo(next);
-    this.#shadows = new HandleShadows(next);
-    this.#castAll();
+    this.#native = this.#cast(next);
     next.recvStart();
   }
 
@@ -411,6 +483,9 @@ export class MobileDgram implements DatagramPort {
   }
 }
 
+const SHADOWS = new HandleShadows(MobileDgram.shadows());
+const NOTING_SHADOWS = new HandleShadows(MobileDgram.notingShadows());
+
 function isSame(a: TransportAddress, b: TransportAddress): boolean {
   return a.port === b.port && a.ip === b.ip;
 }
@@ -418,20 +493,4 @@ function isSame(a: TransportAddress, b: TransportAddress): boolean {
 function tell(out: AddressOut, address: AddressOut): number {
   Object.assign(out, address);
   return 0;
-}
-
-function piecesOf(list: readonly ArrayBufferView[]): readonly Uint8Array[] {
-  for (const piece of list) if (!(piece instanceof Uint8Array)) return list.map(bytesOf);
-  return list as readonly Uint8Array[];
-}
-
-function bytesOf(view: ArrayBufferView): Uint8Array {
-  return view instanceof Uint8Array ? view : new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-}
-
-/** As the handle says that everything was sent. */
-function sentStatus(list: readonly ArrayBufferView[]): number {
-  let bytes = 0;
-  for (const piece of list) bytes += piece.byteLength;
-  return bytes + 1;
 }

@@ -16,7 +16,7 @@ export class PeerPolicy {
   readonly #policy: Policy;
   readonly #socket: ListenerPolicy;
   /** By canonical address; the one looked up longest ago first. */
-  readonly #hosts = new Map<string, string>();
+  #hosts: Map<string, string> | undefined;
 
   constructor(policy: Policy, socket: ListenerPolicy) {
     this.#policy = policy;
@@ -24,6 +24,7 @@ export class PeerPolicy {
   }
 
   lookedUp(host: string, ip: string): void {
+    this.#hosts ??= new Map();
     this.#hosts.delete(ip);
     this.#hosts.set(ip, host);
     const [oldest] = this.#hosts.keys();
@@ -31,7 +32,7 @@ export class PeerPolicy {
   }
 
   hostOf(ip: string): string | undefined {
-    return this.#hosts.get(ip);
+    return this.#hosts?.get(ip);
   }
 
   initiates(remote: TransportAddress, connected: boolean): Initiative {
@@ -48,6 +49,6 @@ export class PeerPolicy {
   }
 
   #question({ ip, port }: TransportAddress): OutgoingQuestion {
-    return { host: this.#hosts.get(ip), address: ip, port };
+    return { host: this.#hosts?.get(ip), address: ip, port };
   }
 }

@@ -70,8 +70,8 @@ describe('The policy decides about peers', () => {
   it('and groups are no peers', async () => {
     const { endpoint } = mobileLayer();
     const socket = await boundSocket('udp6', { port: 0 });
-    const { initiates } = endpoint.datagrams.at(socket.address().port).options;
-    const asked = (ip: string): string => initiates({ ip, port: 5000 }, false);
+    const { options } = endpoint.datagrams.at(socket.address().port);
+    const asked = (ip: string): string => options.initiates({ ip, port: 5000 }, false);
     expect(asked('192.0.2.1')).toBe('answered');
     const groups = ['239.1.2.3', 'ff02::1', 'ff02::1%lo', '255.255.255.255'];
     expect(groups.map(asked)).toEqual(groups.map(() => 'never'));
@@ -85,8 +85,8 @@ describe('The policy decides about peers', () => {
     const from = parsePrefix('192.0.2.0/24') as Prefix;
     const { endpoint } = mobileLayer({ settings: { listeners: [{ from: [from] }] } });
     const socket = await boundSocket();
-    const { accepts } = endpoint.datagrams.at(socket.address().port).options;
-    expect(['192.0.2.7', '198.51.100.7'].map(accepts)).toEqual([true, false]);
+    const { options } = endpoint.datagrams.at(socket.address().port);
+    expect(['192.0.2.7', '198.51.100.7'].map((ip) => options.accepts(ip))).toEqual([true, false]);
   });
 
   it.each([

@@ -87,7 +87,8 @@ export function mobileOf(socket: dgram.Socket): MobileDgram | undefined {
 /** What the kernel says, whatever stands before it. */
 export function kernelNames(socket: dgram.Socket): { local: object; remote: object | number } {
   const handle = handleOf(socket);
-  const { getsockname, getpeername } = Object.getPrototypeOf(handle) as UdpHandle;
+  const { constructor: Handle } = handle as unknown as { constructor: { prototype: UdpHandle } };
+  const { getsockname, getpeername } = Handle.prototype;
   const local = {};
   const remote = {};
   getsockname.call(handle as UdpHandle, local);
