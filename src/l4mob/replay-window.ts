@@ -29,6 +29,11 @@ export class ReplayWindow {
     return ((this.#bits[wordOf(number)] as number) & bitOf(number)) === 0;
   }
 
+  /** Whether `number`, which is not fresh, is too old to tell: it may have been received or not. */
+  isStale(number: number): boolean {
+    return number <= this.#highest - REPLAY_WINDOW_NUMBERS;
+  }
+
   /** Marks a fresh number as received. To be called only for what had a right MAC. */
   mark(number: number): void {
     if (this.#bits === undefined) {

@@ -7,6 +7,7 @@ import dgram from 'node:dgram';
 import net from 'node:net';
 import { nativeConnect, nativeDgramBind, nativeListen } from '../host/native.ts';
 import type { EndpointCounters, SessionInfo } from '../l4mob/io/mobile-stream.ts';
+import { NO_PACKETS } from '../l4mob/io/packet-counters.ts';
 import { guardChannels } from './child-guard.ts';
 import { type Bind, mobileBind } from './dgram/bind-hook.ts';
 import { Layer, type LayerOptions } from './layer.ts';
@@ -41,6 +42,7 @@ export const NOTHING_CAME: EndpointCounters = {
   forgedUpdates: 0,
   rejectedOffers: 0,
   badRecords: 0,
+  ...NO_PACKETS,
 };
 
 const INSTALLED = Symbol.for('mobisock.installation');

@@ -29,8 +29,10 @@ const MAX_OPEN_PACKETS = 0xffffffff;
 export interface TurnedAway {
   malformed: number;
   forged: number;
-  /** Received before, or older than the window. */
+  /** Received before. */
   replayed: number;
+  /** Older than the replay window. */
+  stale: number;
 }
 
 export interface GenuinePacket {
@@ -128,7 +130,7 @@ export class FlowChannel {
     if (header === undefined) return undefined;
     // Before the MAC: who sends old packets again by the thousand should cost little.
     if (!this.#window.isFresh(header.packetNumber)) {
-      this.#turnedAway.replayed += 1;
+      this.#turnedAway[this.#window.isStale(header.packetNumber) ? 'stale' : 'replayed'] += 1;
       return undefined;
     }
     const payload = this.#protection.open(this.#keys, this.#receiveKeyAt, this.#portPair, header, bytes);

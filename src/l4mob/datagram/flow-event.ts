@@ -35,6 +35,14 @@ export interface DatagramTransmit {
 
 /** What was turned away or dropped, and why: of all flows in a table. */
 export interface FlowCounters extends TurnedAway {
+  /** Of no flow that is known, and taken for one of a process before this one. */
+  unknown: number;
+  /** CHALLENGEs to see whether the peer is where its packets, or copies of them, seem to come from. */
+  challenges: number;
+  /** Newest packets from elsewhere that nobody had announced, not followed: the last such move was none. */
+  refusedMoves: number;
+  /** Moves that were followed and turned out to be none. */
+  undoneMoves: number;
   /** Not sent: beyond three times what came from a path that is not validated. */
   limited: number;
   /** Not sent: the flow is closed. */

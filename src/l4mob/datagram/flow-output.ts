@@ -16,7 +16,7 @@ const MAX_WAITING = 32;
 export class FlowOutput {
   readonly #channel: FlowChannel;
   readonly #paths: PathSet;
-  readonly #counters: FlowCounters;
+  readonly counters: FlowCounters;
   /** Only while there are some: an array that was once filled keeps the room, and flows are idle by the thousand. */
   #packets: DatagramTransmit[] | undefined;
   #events: FlowEvent[] | undefined;
@@ -27,16 +27,16 @@ export class FlowOutput {
     this.sentAt = now;
     this.#channel = channel;
     this.#paths = paths;
-    this.#counters = counters;
+    this.counters = counters;
   }
 
   /** `vouched`: somebody else than a source address says that the peer is there, so it may go beyond the allowance. */
   transmit(now: Instant, type: DatagramType, payload: Uint8Array, to: TransportAddress, vouched = false): void {
     const bytes = datagramHeaderBytes(type) + payload.length + TAG_BYTES;
     if (this.#paths.find(to)?.spendOnControl(bytes) === false && !vouched) {
-      this.#counters.limited += 1;
+      this.counters.limited += 1;
     } else if ((this.#packets?.length ?? 0) >= MAX_WAITING || this.#channel.spent) {
-      this.#counters.overflowed += 1;
+      this.counters.overflowed += 1;
     } else {
       this.sentAt = now;
       this.#packets ??= [];
@@ -45,6 +45,7 @@ export class FlowOutput {
   }
 
   emit(event: FlowEvent): void {
+    if (event.type === 'move-undone') this.counters.undoneMoves += 1;
     this.#events ??= [];
     this.#events.push(event);
   }

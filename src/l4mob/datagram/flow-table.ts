@@ -35,7 +35,19 @@ export class FlowTable {
   /** Responder's flows by the OPEN that made them: that one carries no flow id, and may come late. */
   readonly #opened = new Map<string, DatagramFlow>();
   readonly #openNames = new Map<DatagramFlow, string>();
-  readonly counters: FlowCounters = { malformed: 0, forged: 0, replayed: 0, limited: 0, afterClose: 0, overflowed: 0 };
+  readonly counters: FlowCounters = {
+    malformed: 0,
+    forged: 0,
+    replayed: 0,
+    stale: 0,
+    unknown: 0,
+    challenges: 0,
+    refusedMoves: 0,
+    undoneMoves: 0,
+    limited: 0,
+    afterClose: 0,
+    overflowed: 0,
+  };
 
   constructor({ random, maxFlows = DEFAULT_MAX_FLOWS }: FlowTableInit) {
     this.#tokens = new ChallengeTokens(random);

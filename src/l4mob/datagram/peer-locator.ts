@@ -72,6 +72,7 @@ export class PeerLocator {
     const moves = newest && header.type !== DATAGRAM_TYPE.answer && header.stateSequence === this.#peerSequence;
     const followed = moves ? this.#paths.follow(now, from, announced, bytes) : 'pinned';
     if (followed === 'pinned') {
+      if (moves) this.#output.counters.refusedMoves += 1;
       this.#paths.find(from)?.received(bytes);
       return;
     }
@@ -185,7 +186,10 @@ export class PeerLocator {
   }
 
   challengePaths(now: Instant): void {
-    for (const path of this.#paths.takeChallenges(now)) this.challenge(now, path);
+    for (const path of this.#paths.takeChallenges(now)) {
+      this.#output.counters.challenges += 1;
+      this.challenge(now, path);
+    }
     if (this.#paths.expire(now)) this.#output.emit({ type: 'move-undone', remote: this.remote });
   }
 

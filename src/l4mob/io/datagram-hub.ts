@@ -8,7 +8,7 @@ import { monotonicNow } from '../../host/clock.ts';
 import { osRandom } from '../../host/random.ts';
 import type { Association } from '../association.ts';
 import type { DatagramFlow } from '../datagram/datagram-flow.ts';
-import type { DatagramTransmit, FlowCounters, FlowEnd, FlowEvent } from '../datagram/flow-event.ts';
+import type { DatagramTransmit, FlowEnd, FlowEvent } from '../datagram/flow-event.ts';
 import { FlowTable } from '../datagram/flow-table.ts';
 import type { FlowTiming } from '../datagram/flow-timing.ts';
 import { InitiatorHandshake } from '../initiator-handshake.ts';
@@ -24,6 +24,7 @@ import { MobileDatagramService } from './datagram-service.ts';
 import type { FlowDriver } from './flow-driver.ts';
 import type { DatagramService, DatagramServiceOptions } from './mobile-datagrams.ts';
 import type { SessionInfo, SessionLifeEvent } from './mobile-stream.ts';
+import { type PacketCounters, packetCounters } from './packet-counters.ts';
 import { PartingFlows, type PartingFlowsHost } from './parting-flows.ts';
 import type { RendezvousDirectory } from './rendezvous-directory.ts';
 import { flowInfo } from './session-info.ts';
@@ -96,8 +97,18 @@ export class DatagramHub implements PartingFlowsHost {
     process.on('exit', this.#onExit);
   }
 
-  get counters(): FlowCounters & { readonly responder: ResponderCounters } {
-    return { ...this.#table.counters, responder: this.#responder.counters };
+  get packets(): PacketCounters {
+    return packetCounters(this.#table.counters);
+  }
+
+  /** L4_INITs that came to mobile UDP sockets. */
+  get inits(): ResponderCounters {
+    return this.#responder.counters;
+  }
+
+  /** A packet of a flow that nobody here knows. */
+  noteUnknown(): void {
+    this.#table.counters.unknown += 1;
   }
 
   get rendezvous(): RendezvousDirectory | undefined {

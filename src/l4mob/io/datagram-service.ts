@@ -194,7 +194,9 @@ export class MobileDatagramService implements DatagramService, DatagramContactsH
 
   #isNoise(bytes: Buffer): boolean {
     this.#former ??= new FormerFlows();
-    return this.#former.isNoise(bytes);
+    if (!this.#former.isNoise(bytes)) return false;
+    this.#hub.noteUnknown();
+    return true;
   }
 
   #handleSignal(type: SignalType, bytes: Buffer, from: TransportAddress): boolean {

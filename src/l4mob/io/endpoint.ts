@@ -19,6 +19,7 @@ import {
   MAX_ADDRESSES,
   type StreamLimits,
 } from '../limits.ts';
+import type { ResponderCounters } from '../responder.ts';
 import { SUITES, type Suite } from '../suite.ts';
 import { SIGNAL_TYPE, signalTypeOf } from '../wire/signal-header.ts';
 import { decodeUpdate, type Whereabouts } from '../wire/update.ts';
@@ -39,6 +40,7 @@ import type {
   Verdict,
 } from './mobile-stream.ts';
 import { Opener } from './opener.ts';
+import { NO_PACKETS } from './packet-counters.ts';
 import { Peer, type PeerHost } from './peer.ts';
 import { RendezvousDirectory, type RendezvousPlace } from './rendezvous-directory.ts';
 import { sessionInfo } from './session-info.ts';
@@ -197,7 +199,8 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
     return {
       ...this.#acceptor.counters,
       ...this.#opener.counters,
-      ...this.#acceptor.responder.counters,
+      ...sum(this.#acceptor.responder.counters, this.#datagrams?.inits),
+      ...(this.#datagrams?.packets ?? NO_PACKETS),
       forgedUpdates: this.#forgedUpdates,
       badRecords,
     };
@@ -380,4 +383,17 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
     const usable = (this.#watch?.addresses() ?? []).filter(({ ip, scope }) => scope === 'global' && !isLinkLocal(ip));
     return usable.map(({ ip }) => ip).slice(0, MAX_ADDRESSES);
   }
+}
+
+/** L4_INITs for streams, and those for datagram flows. */
+function sum(streams: ResponderCounters, flows: ResponderCounters | undefined): ResponderCounters {
+  if (flows === undefined) return streams;
+  return {
+    inits: streams.inits + flows.inits,
+    offers: streams.offers + flows.offers,
+    malformed: streams.malformed + flows.malformed,
+    askedAgain: streams.askedAgain + flows.askedAgain,
+    cookiesDemanded: streams.cookiesDemanded + flows.cookiesDemanded,
+    refused: streams.refused + flows.refused,
+  };
 }

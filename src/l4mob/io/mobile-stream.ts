@@ -3,6 +3,7 @@
  * open one. No node stream semantics here: `src/socket` puts those on top.
  */
 import type { TransportAddress } from '../../core/address.ts';
+import type { PacketCounters } from './packet-counters.ts';
 
 /** What a stream tells its owner. Calls never come from inside a call of the owner's into the stream. */
 export interface StreamOwner {
@@ -148,8 +149,8 @@ export interface SessionLifeEvent {
  * What was answered and what was turned away since the start, for those who look: attacks, accidents and strangers.
  * Every count only rises.
  */
-export interface EndpointCounters {
-  /** L4_INITs that came, over UDP or in-band, and those of them that led to an L4_OFFER with keys. */
+export interface EndpointCounters extends PacketCounters {
+  /** L4_INITs that came, for streams and for datagram flows, over UDP or in-band, and those of them that led to an L4_OFFER with keys. */
   readonly inits: number;
   readonly offers: number;
   /** L4_INITs that were no L4_INITs. */

@@ -144,6 +144,7 @@ describe('somebody who copies packets and is faster', () => {
     expect(pair.toServer(pair.send(pair.client), STRANGER)).toBe('data');
     expect(pair.server.remote).toMatchObject(CLIENT);
     expect(eventsOf(pair.server)).toEqual([]);
+    expect(pair.servers.counters).toMatchObject({ undoneMoves: 1, refusedMoves: 1 });
   });
 
   it('cannot keep the flow when the peer announces a move', () => {

@@ -33,6 +33,7 @@ export class DatagramSocket {
   /** Where its packets leave from, as a NAT that has forgotten would have it. */
   #via: dgram.Socket;
   #waiting: (() => void)[] = [];
+  #hold: ((bytes: Buffer) => void) | undefined;
   #closed = false;
   #crashed = false;
   onMessage: ((received: Received) => void) | undefined;
@@ -84,8 +85,15 @@ export class DatagramSocket {
   }
 
   /** Past its service. */
-  async sendRaw(text: string, to: TransportAddress): Promise<void> {
+  async sendRaw(text: string | Uint8Array, to: TransportAddress): Promise<void> {
     await new Promise<void>((resolve) => this.#via.send(text, to.port, to.ip, () => resolve()));
+  }
+
+  /** The next packet of a flow that it sends does not go out; it is the caller's. */
+  holdNext(): Promise<Buffer> {
+    return new Promise((resolve) => {
+      this.#hold = resolve;
+    });
   }
 
   /** From now on its packets leave from, and arrive at, another port. Resolves to that address. */
@@ -143,6 +151,11 @@ export class DatagramSocket {
 
   #transmit(bytes: Uint8Array, to: TransportAddress): void {
     if (this.#crashed) return;
+    if (this.#hold !== undefined) {
+      this.#hold(Buffer.from(bytes));
+      this.#hold = undefined;
+      return;
+    }
     this.sent.push({ bytes, to: formatTransportAddress(to) });
     this.#via.send(bytes, to.port, to.ip, () => {});
   }
