@@ -14,6 +14,8 @@ export interface SourceDialect {
    * `by-interface`: what the interface of each address says, as Linux (`use_tempaddr`).
    */
   readonly temporary: 'prefer' | 'avoid' | 'by-interface';
+  /** Rule 4. `ignore`: as Linux without Mobile IPv6 (CONFIG_IPV6_MIP6). */
+  readonly homeAddresses: 'prefer' | 'ignore';
   /** Between rules 7 and 8, ORCHIDs (2001:10::/28, RFC 4843) only among themselves, as Linux. */
   readonly separateOrchids: boolean;
 }
@@ -21,6 +23,7 @@ export interface SourceDialect {
 export const RFC_6724_SOURCE: SourceDialect = {
   candidates: 'outgoing-interface',
   temporary: 'prefer',
+  homeAddresses: 'prefer',
   separateOrchids: false,
 };
 
@@ -28,6 +31,7 @@ export const RFC_6724_SOURCE: SourceDialect = {
 export const LINUX_SOURCE: SourceDialect = {
   candidates: 'host',
   temporary: 'by-interface',
+  homeAddresses: 'prefer',
   separateOrchids: true,
 };
 

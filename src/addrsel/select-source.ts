@@ -2,7 +2,7 @@
  * Source address selection (RFC 6724 sections 4 and 5): of a host's addresses, the one from which packets to a
  * destination should leave.
  */
-import { familyOf } from '../core/address.ts';
+import { familyOf, isLinkLocal } from '../core/address.ts';
 import { RFC_6724_SOURCE, type SourceDialect } from './dialect.ts';
 import { isMapped } from './ipv6-form.ts';
 import type { PolicyTable } from './policy-table.ts';
@@ -90,12 +90,12 @@ function exclusion(candidate: Candidate, target: Target, dialect: SourceDialect)
   if ((familyOf(address.ip) === 4 || isMapped(bytes)) !== isMapped(target.bytes)) return 'other family';
   if (address.tentative) return 'tentative';
   if (!isUnicast(bytes)) return 'not a unicast address';
-  // What goes to the host itself has no outgoing interface to speak of.
-  if (isTarget || target.interfaceName === undefined || address.interfaceName === target.interfaceName)
-    return undefined;
-  const interfaceOnly =
-    dialect.candidates === 'outgoing-interface' || isMulticast(target.bytes) || target.scope <= SCOPE.linkLocal;
-  return interfaceOnly ? 'on another interface than the outgoing one' : undefined;
+  if (target.interfaceName === undefined || address.interfaceName === target.interfaceName) return undefined;
+  const sameLink = isMulticast(target.bytes) || target.scope <= SCOPE.linkLocal;
+  // What goes to the host itself has no outgoing interface to speak of; an address of a link is another on each.
+  if (isTarget && !isLinkLocal(address.ip)) return undefined;
+  const inSet = dialect.candidates === 'host' && !sameLink;
+  return inSet ? undefined : 'on another interface than the outgoing one';
 }
 
 function isUnicast(bytes: Uint8Array): boolean {

@@ -45,7 +45,8 @@ export const SOURCE_RULES: readonly Rule<SourceRuleNumber, Candidate, Context>[]
   {
     number: '4',
     name: 'prefer home addresses',
-    compare: (a, b) => homeRank(b.address) - homeRank(a.address),
+    compare: (a, b, { dialect }) =>
+      dialect.homeAddresses === 'ignore' ? 0 : homeRank(b.address) - homeRank(a.address),
   },
   {
     number: '5',

@@ -14,6 +14,8 @@ export interface ResolvedRoute {
   /** The source address that the kernel would choose; link-local ones carry their zone. */
   readonly sourceIp: string;
   readonly interfaceName: string;
+  /** The router that packets go to first; absent on-link. */
+  readonly nextHopIp?: string;
 }
 
 /**
@@ -45,7 +47,10 @@ export function resolveRoute(to: string): ResolvedRoute | undefined {
   }
   if (route?.sourceIp === undefined || route.interfaceIndex === undefined) return undefined;
   const interfaceName = libc.interfaceName(route.interfaceIndex);
-  return interfaceName === undefined ? undefined : { sourceIp: withZone(route.sourceIp, interfaceName), interfaceName };
+  if (interfaceName === undefined) return undefined;
+  const sourceIp = withZone(route.sourceIp, interfaceName);
+  if (route.gatewayIp === undefined) return { sourceIp, interfaceName };
+  return { sourceIp, interfaceName, nextHopIp: withZone(route.gatewayIp, interfaceName) };
 }
 
 function zoneIndexOf(libc: Libc, ip: string): number | undefined {

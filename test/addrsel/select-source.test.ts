@@ -156,6 +156,10 @@ describe('candidates', () => {
     expect(excluded('2001:db8::1', '2001:db8::1 eth1', RFC_6724_SOURCE)).toBeUndefined();
   });
 
+  it('do not take a link-local address for the same one on another link', () => {
+    expect(excluded('fe80::1', 'fe80::1 eth1')).toBe('on another interface than the outgoing one');
+  });
+
   it('follow the zone of a link-local destination', () => {
     const both = [source('fe80::1 eth0'), source('fe80::1 eth1')];
     expect(selectSource({ ip: 'fe80::9%eth1' }, both, table)).toBe(both[1]);

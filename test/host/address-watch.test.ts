@@ -253,7 +253,11 @@ describe.skipIf(!namespacesAvailable)('address watch (needs network namespaces)'
       expect((await watch.ask('2001:db8:0:0::77')).route).toEqual({ sourceIp: '2001:db8::1', interfaceName: 'v0' });
       namespace.ip('addr add 192.0.2.2/24 dev v0');
       namespace.ip('route add default via 192.0.2.254 src 192.0.2.2');
-      expect((await watch.ask('198.51.100.1')).route).toEqual({ sourceIp: '192.0.2.2', interfaceName: 'v0' });
+      expect((await watch.ask('198.51.100.1')).route).toEqual({
+        sourceIp: '192.0.2.2',
+        interfaceName: 'v0',
+        nextHopIp: '192.0.2.254',
+      });
     });
 
     it('looks for a link-local address on the interface of its zone', async () => {

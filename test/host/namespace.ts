@@ -43,6 +43,13 @@ export class Namespace {
     });
   }
 
+  /** As in `net.ipv6.conf.all.accept_dad=0`. */
+  sysctl(setting: string): void {
+    execFileSync('nsenter', [...this.#enter, 'sysctl', '-q', '-w', setting], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+  }
+
   spawn(command: string, args: readonly string[]): ChildProcess {
     return spawn('nsenter', [...this.#enter, command, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
   }

@@ -14,9 +14,14 @@ export const MESSAGE_DONE = 3;
 export const MESSAGE_OVERRUN = 4;
 
 export const FLAG_REQUEST = 0x1;
+/** The answer is an error message, whose number is 0 for success. */
+export const FLAG_ACKNOWLEDGE = 0x4;
 /** The kernel's tables changed while it was dumping them: the dump may have gaps. */
 export const FLAG_DUMP_INTERRUPTED = 0x10;
 export const FLAG_DUMP = 0x300;
+/** In a request for a new thing: it may take the place of an old one, or be new. */
+export const FLAG_REPLACE = 0x100;
+export const FLAG_CREATE = 0x400;
 
 /** The two bits above an attribute's type say "nested" and "network byte order". */
 const ATTRIBUTE_TYPE_MASK = 0x3fff;
@@ -116,6 +121,12 @@ export function encodeAttribute(type: number, value: Uint8Array): Uint8Array {
 export function readNumber(bytes: Uint8Array, offset: number, field: string): number {
   if (offset + 4 > bytes.length) throw new WireError(`${field}: 4 bytes wanted at ${offset}, ${bytes.length} there`);
   return viewOf(bytes).getUint32(offset, LITTLE_ENDIAN);
+}
+
+/** A 16-bit number of the host's byte order at `offset`. */
+export function readShort(bytes: Uint8Array, offset: number, field: string): number {
+  if (offset + 2 > bytes.length) throw new WireError(`${field}: 2 bytes wanted at ${offset}, ${bytes.length} there`);
+  return viewOf(bytes).getUint16(offset, LITTLE_ENDIAN);
 }
 
 /** A 32-bit number in the host's byte order. */

@@ -53,7 +53,7 @@ export class NetlinkSocket {
   }
 
   /** Fills an empty table with all links and addresses. Events that arrive meanwhile go into it as well, in order. */
-  dump(table: AddressTable): void {
+  dump(table: Pick<AddressTable, 'handleMessage'>): void {
     for (let attempt = 1; attempt <= DUMP_ATTEMPTS; attempt++) {
       const onMessage = (message: RouteNetlinkMessage): void => void table.handleMessage(message);
       const links = this.ask(encodeLinkDump, onMessage);

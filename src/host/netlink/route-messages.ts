@@ -1,10 +1,11 @@
 /**
  * The NETLINK_ROUTE messages that mobisock reads (links, addresses, routes: linux/rtnetlink.h, if_link.h, if_addr.h)
- * and the requests that it makes. Sans-IO.
+ * and the requests that it makes. Labels are in `label-messages.ts`. Sans-IO.
  */
 import { addressBytes, addressText, type Family, familyOf } from '../../core/address.ts';
 import { concatBytes } from '../../core/bytes.ts';
 import { WireError } from '../../core/errors.ts';
+import { decodeLabel, type LabelMessage, RTM_DELADDRLABEL, RTM_NEWADDRLABEL } from './label-messages.ts';
 import {
   decodeAttributes,
   encodeAttribute,
@@ -17,6 +18,7 @@ import {
   type NetlinkMessage,
   numberBytes,
   readNumber,
+  readShort,
 } from './message.ts';
 
 export const RTM_NEWLINK = 16;
@@ -52,6 +54,7 @@ const IFA_LOCAL = 2;
 const IFA_FLAGS = 8;
 const IFA_F_TEMPORARY = 0x01; // for IPv4 the same bit says "secondary"
 const IFA_F_DAD_FAILED = 0x08;
+const IFA_F_HOMEADDRESS = 0x10;
 const IFA_F_DEPRECATED = 0x20;
 const IFA_F_TENTATIVE = 0x40;
 const SCOPE_LINK = 253;
@@ -59,6 +62,7 @@ const SCOPE_HOST = 254;
 
 const RTA_DST = 1;
 const RTA_OIF = 4;
+const RTA_GATEWAY = 5;
 const RTA_PREFSRC = 7;
 /** Unicast, blackhole, unreachable, prohibit: the routes that decide where packets of ours go. */
 const FORWARDING_ROUTE_TYPES: ReadonlySet<number> = new Set([1, 6, 7, 8]);
@@ -72,6 +76,8 @@ export interface LinkMessage {
   readonly up: boolean;
   /** Has carrier, as far as the kernel knows. */
   readonly running: boolean;
+  /** ARPHRD_ of linux/if_arp.h: 1 for Ethernet. */
+  readonly hardwareType: number;
 }
 
 export interface AddressMessage {
@@ -86,6 +92,8 @@ export interface AddressMessage {
   readonly dadFailed: boolean;
   readonly deprecated: boolean;
   readonly temporary: boolean;
+  /** A home address of Mobile IPv6, as whoever configured it said. */
+  readonly home: boolean;
 }
 
 export interface RouteMessage {
@@ -95,6 +103,8 @@ export interface RouteMessage {
   readonly forwarding: boolean;
   readonly interfaceIndex: number | undefined;
   readonly sourceIp: string | undefined;
+  /** The router that packets go to first; undefined on-link. */
+  readonly gatewayIp: string | undefined;
 }
 
 /** The end of an answer. `errno` is positive, 0 for success. */
@@ -103,7 +113,13 @@ export interface EndMessage {
   readonly errno: number;
 }
 
-export type RouteNetlinkMessage = LinkMessage | AddressMessage | RouteMessage | EndMessage | { readonly kind: 'other' };
+export type RouteNetlinkMessage =
+  | LinkMessage
+  | AddressMessage
+  | RouteMessage
+  | LabelMessage
+  | EndMessage
+  | { readonly kind: 'other' };
 
 /** What a message says. A body that doesn't hold what its type promises is a {@link WireError}. */
 export function decodeRouteMessage(message: NetlinkMessage): RouteNetlinkMessage {
@@ -117,6 +133,9 @@ export function decodeRouteMessage(message: NetlinkMessage): RouteNetlinkMessage
     case RTM_NEWROUTE:
     case RTM_DELROUTE:
       return decodeRoute(message.body, message.type === RTM_DELROUTE);
+    case RTM_NEWADDRLABEL:
+    case RTM_DELADDRLABEL:
+      return decodeLabel(message.body, message.type === RTM_DELADDRLABEL);
     case MESSAGE_ERROR:
       return { kind: 'end', errno: -(readNumber(message.body, 0, 'netlink error') | 0) };
     case MESSAGE_DONE:
@@ -174,6 +193,7 @@ function decodeLink(body: Uint8Array, removed: boolean): RouteNetlinkMessage {
     name: text(attributes.get(IFLA_IFNAME)),
     up: (flags & IFF_UP) !== 0,
     running: (flags & IFF_RUNNING) !== 0,
+    hardwareType: readShort(body, 2, 'link type'),
   };
 }
 
@@ -199,6 +219,7 @@ function decodeAddress(body: Uint8Array, removed: boolean): RouteNetlinkMessage 
     dadFailed: (flags & IFA_F_DAD_FAILED) !== 0,
     deprecated: (flags & IFA_F_DEPRECATED) !== 0,
     temporary: family === 6 && (flags & IFA_F_TEMPORARY) !== 0,
+    home: (flags & IFA_F_HOMEADDRESS) !== 0,
   };
 }
 
@@ -213,12 +234,14 @@ function decodeRoute(body: Uint8Array, removed: boolean): RouteNetlinkMessage {
   const cached = (readNumber(body, 8, 'route flags') & RTM_F_CLONED) !== 0;
   const output = attributes.get(RTA_OIF);
   const source = attributes.get(RTA_PREFSRC);
+  const gateway = attributes.get(RTA_GATEWAY);
   return {
     kind: 'route',
     removed,
     forwarding: !cached && FORWARDING_ROUTE_TYPES.has(body[7] as number),
     interfaceIndex: output === undefined ? undefined : readNumber(output, 0, 'route interface'),
     sourceIp: source === undefined ? undefined : ipOf(source, family),
+    gatewayIp: gateway === undefined ? undefined : ipOf(gateway, family),
   };
 }
 

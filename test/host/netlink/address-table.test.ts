@@ -9,6 +9,7 @@ const link = (change: Partial<LinkMessage> = {}): LinkMessage => ({
   name: 'v0',
   up: true,
   running: true,
+  hardwareType: 1,
   ...change,
 });
 
@@ -23,6 +24,7 @@ const address = (change: Partial<AddressMessage> = {}): AddressMessage => ({
   dadFailed: false,
   deprecated: false,
   temporary: false,
+  home: false,
   ...change,
 });
 
@@ -81,7 +83,13 @@ describe('address table', () => {
   });
 
   it('passes on routes that forward only', () => {
-    const route = { kind: 'route', removed: false, interfaceIndex: 3, sourceIp: undefined } as const;
+    const route = {
+      kind: 'route',
+      removed: false,
+      interfaceIndex: 3,
+      sourceIp: undefined,
+      gatewayIp: undefined,
+    } as const;
     expect(new AddressTable().handleMessage({ ...route, forwarding: true })).toBe('routes');
     expect(new AddressTable().handleMessage({ ...route, forwarding: false })).toBe('none');
   });

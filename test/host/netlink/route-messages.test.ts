@@ -66,6 +66,7 @@ describe.skipIf(!littleEndian)('netlink messages as a little-endian kernel sends
         dadFailed: false,
         deprecated: false,
         temporary: false,
+        home: false,
       },
     ]);
     expect(decode(bytesOf(VECTORS.newAddress6))).toMatchObject([
@@ -78,7 +79,14 @@ describe.skipIf(!littleEndian)('netlink messages as a little-endian kernel sends
 
   it("tells routes that forward from the kernel's own", () => {
     expect(decode(bytesOf(VECTORS.newRoute4))).toEqual([
-      { kind: 'route', removed: false, forwarding: true, interfaceIndex: 3, sourceIp: undefined },
+      {
+        kind: 'route',
+        removed: false,
+        forwarding: true,
+        interfaceIndex: 3,
+        sourceIp: undefined,
+        gatewayIp: '192.0.2.9',
+      },
     ]);
     expect(decode(bytesOf(VECTORS.localRoute4))).toEqual([
       { kind: 'route', removed: false, forwarding: false, interfaceIndex: 3, sourceIp: '192.0.2.1' },
@@ -87,7 +95,7 @@ describe.skipIf(!littleEndian)('netlink messages as a little-endian kernel sends
 
   it('reads the state of a link', () => {
     expect(decode(bytesOf(VECTORS.linkUp))).toEqual([
-      { kind: 'link', removed: false, index: 3, name: 'v0', up: true, running: true },
+      { kind: 'link', removed: false, index: 3, name: 'v0', up: true, running: true, hardwareType: 1 },
     ]);
   });
 
