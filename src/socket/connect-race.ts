@@ -15,7 +15,16 @@ import { constants } from 'node:os';
 import { Alarm, monotonicNow } from '../host/clock.ts';
 import type { MobileStream, MobilityEndpoint, PendingOpen, PlainReason } from '../l4mob/io/mobile-stream.ts';
 import { shielded } from './application-call.ts';
-import { exchangeHandle, isBelowTls, reinitializeOf, shadow, transportOf, unshadow } from './handle-exchange.ts';
+import {
+  exchangeHandle,
+  freshTransport,
+  isBelowTls,
+  reinitializeOf,
+  shadow,
+  type TransportClass,
+  transportOf,
+  unshadow,
+} from './handle-exchange.ts';
 import { type MobileHandle, mobileHandleClass, takeReset } from './mobile-handle.ts';
 import { type ConnectRequest, inside, type SocketInternals, type TransportHandle } from './node-internals.ts';
 import { mobilityRequiredError } from './socket-error.ts';
@@ -37,6 +46,8 @@ export interface RaceInit {
   readonly sessionPort: number | undefined;
   /** How many addresses node will try one after the other. */
   readonly plainAttempts: number;
+  /** When the race is over, whatever came of it; before the socket hears of it. */
+  readonly onEnd?: () => void;
 }
 
 type ConnectMethod = 'connect' | 'connect6';
@@ -49,7 +60,7 @@ export class ConnectRace {
   readonly #init: RaceInit;
   readonly #context = new AsyncResource('MOBISOCKCONNECT');
   #transport: TransportHandle | undefined;
-  #Transport: (new (kind: number) => TransportHandle) | undefined;
+  #Transport: TransportClass | undefined;
   #mobile: MobileHandle | undefined;
   #request: ConnectRequest | undefined;
   #method: ConnectMethod = 'connect';
@@ -72,8 +83,9 @@ export class ConnectRace {
   }
 
   arm(): void {
-    const { socket, internals } = this.#init;
+    const { socket, internals, plainAttempts } = this.#init;
     this.#holdBack();
+    if (plainAttempts < 2) return;
     // Node's next attempt of several comes with a new handle.
     const reinitialize = internals.reinitializeHandle;
     Object.defineProperty(socket, reinitialize, {
@@ -86,6 +98,11 @@ export class ConnectRace {
     });
   }
 
+  /** The connect goes on without it: whatever it has begun ends, and nobody is told of an outcome. */
+  abandon(): void {
+    this.#settle();
+  }
+
   /** Puts itself before the calls by which node starts and ends the connect. */
   #holdBack(): void {
     const { socket } = this.#init;
@@ -93,7 +110,7 @@ export class ConnectRace {
     if (transport === undefined) return;
     this.#letGo();
     this.#transport = transport;
-    this.#Transport = transport.constructor as new (kind: number) => TransportHandle;
+    this.#Transport = transport.constructor as TransportClass;
     const close = transport.close;
     shadow(transport, 'connect', (...call: ConnectCall) => this.#onConnect('connect', ...call));
     shadow(transport, 'connect6', (...call: ConnectCall) => this.#onConnect('connect6', ...call));
@@ -221,18 +238,10 @@ export class ConnectRace {
 
   /** A fresh handle in place of the one that waited for a session. */
   #toPlain(): void {
-    const { socket } = this.#init;
-    const { localAddress, localPort = 0, addressType } = this.#request ?? {};
-    const Transport = this.#Transport;
-    if (Transport === undefined) return;
+    if (this.#Transport === undefined) return;
     this.#mobile = undefined;
-    const transport = new Transport(0);
-    if (localAddress || localPort) {
-      if (addressType === 6) transport.bind6(localAddress || '::', localPort, 0);
-      else transport.bind(localAddress || '0.0.0.0', localPort);
-    }
-    this.#exchange(transport);
-    takeReset(socket);
+    this.#exchange(freshTransport(this.#Transport, this.#request ?? {}));
+    takeReset(this.#init.socket);
     this.#holdBack();
   }
 
@@ -344,7 +353,9 @@ export class ConnectRace {
     this.#pending = undefined;
     if (cancel) pending?.cancel();
     this.#letGo();
-    unshadow(this.#init.socket, this.#init.internals.reinitializeHandle);
+    const { socket, internals, plainAttempts, onEnd } = this.#init;
+    if (plainAttempts > 1) unshadow(socket, internals.reinitializeHandle);
+    onEnd?.();
   }
 }
 

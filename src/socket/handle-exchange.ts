@@ -3,12 +3,25 @@
  * included; and keeps what node would lose by it. Knows nothing of sessions.
  */
 import type net from 'node:net';
-import { inside, type SocketInternals, type TransportHandle } from './node-internals.ts';
+import { type ConnectRequest, inside, type SocketInternals, type TransportHandle } from './node-internals.ts';
+
+export type TransportClass = new (kind: number) => TransportHandle;
 
 /** The handle that moves the bytes: below TLS where there is TLS. */
 export function transportOf(socket: net.Socket): TransportHandle | undefined {
   const outer = inside(socket)._handle;
   return outer?._parent ?? outer ?? undefined;
+}
+
+/** A handle for another connect of the same request: bound as the application wanted it. */
+export function freshTransport(Transport: TransportClass, request: ConnectRequest): TransportHandle {
+  const { localAddress, localPort = 0, addressType } = request;
+  const transport = new Transport(0);
+  if (localAddress || localPort) {
+    if (addressType === 6) transport.bind6(localAddress || '::', localPort, 0);
+    else transport.bind(localAddress || '0.0.0.0', localPort);
+  }
+  return transport;
 }
 
 /** Closes the old handle. What the application has asked of the socket so far (end, unref, onread) holds. */

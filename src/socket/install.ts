@@ -70,6 +70,7 @@ export function install(options: LayerOptions): Installation {
       for (const restore of undo) restore();
       for (const socket of [...layer.mobileDatagrams]) socket.makePlain();
       layer.madeEndpoint?.close();
+      layer.closeResolver();
     },
   };
   Object.defineProperty(globals, INSTALLED, { value: installation, configurable: true });

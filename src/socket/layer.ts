@@ -3,6 +3,7 @@
  * needed, because most processes never need them.
  */
 import type dgram from 'node:dgram';
+import type { Resolver } from '../aarp/resolution.ts';
 import type { DatagramEndpoint } from '../l4mob/io/mobile-datagrams.ts';
 import type { MobilityEndpoint } from '../l4mob/io/mobile-stream.ts';
 import { type DgramState, dgramState } from './dgram/dgram-internals.ts';
@@ -23,6 +24,15 @@ export interface LayerOptions {
   /** Called once, at the first connect, listen or bind that needs it. */
   readonly endpoint: () => SocketEndpoint;
   readonly headStartMs?: number | undefined;
+  readonly anycast?: AnycastOptions | undefined;
+}
+
+/** Which destinations can be anycast, and who knows the members behind them. */
+export interface AnycastOptions {
+  /** `address` in canonical text. */
+  readonly mayBe: (address: string) => boolean;
+  /** Called once, for the first such destination. */
+  readonly resolver: () => Resolver;
 }
 
 export class Layer {
@@ -33,13 +43,17 @@ export class Layer {
   /** The UDP sockets that are mobile now. Their own number is the limit: each holds a descriptor. */
   readonly mobileDatagrams: Set<{ makePlain(): void }> = new Set();
   readonly #makeEndpoint: () => SocketEndpoint;
+  readonly #anycast: AnycastOptions | undefined;
   #endpoint: SocketEndpoint | undefined;
+  #resolver: Resolver | undefined;
+  #unresolving = false;
   #failed = false;
 
   constructor(options: LayerOptions) {
     this.policy = options.policy;
     this.headStartMs = options.headStartMs ?? options.policy.headStartMs ?? HEAD_START_MS;
     this.#makeEndpoint = options.endpoint;
+    this.#anycast = options.anycast;
   }
 
   /** Undefined where it can't be made: said once, and everything stays plain. */
@@ -57,6 +71,32 @@ export class Layer {
   /** The endpoint if there is one by now. */
   get madeEndpoint(): SocketEndpoint | undefined {
     return this.#endpoint;
+  }
+
+  /** Whether any destination at all can be anycast. */
+  get knowsAnycast(): boolean {
+    return this.#anycast !== undefined;
+  }
+
+  /** Undefined for an address that can't be anycast: most, so this comes first. `address` in canonical text. */
+  resolverFor(address: string): Resolver | undefined {
+    if (this.#anycast === undefined || !this.#anycast.mayBe(address)) return undefined;
+    if (this.#resolver === undefined && !this.#unresolving) {
+      try {
+        this.#resolver = this.#anycast.resolver();
+      } catch (error) {
+        this.#unresolving = true;
+        const why = error instanceof Error ? error.message : String(error);
+        process.emitWarning(`anycast addresses are not resolved in this process: ${why}`, 'MobisockWarning');
+      }
+    }
+    return this.#resolver;
+  }
+
+  /** Nobody waits for it any more. */
+  closeResolver(): void {
+    this.#resolver?.close();
+    this.#resolver = undefined;
   }
 
   internals(): SocketInternals | undefined {

@@ -4,6 +4,9 @@
  * a {@link ConnectRace} stand between node and the handle.
  */
 import net from 'node:net';
+import type { Resolver } from '../aarp/resolution.ts';
+import { canonicalAddress } from '../core/address.ts';
+import { AnycastConnect } from './anycast-connect.ts';
 import {
   type ConnectTarget,
   connectTarget,
@@ -44,10 +47,10 @@ function connectByAddress(
   target: ConnectTarget,
   args: unknown[],
 ): net.Socket {
-  const race = chooseRace(layer, socket, target, [target.host], 1);
+  const between = betweenNodeAnd(layer, socket, target, [target.host], 1);
   const result = native.apply(socket, args);
   // Node calls the handle in the next tick.
-  if (race !== undefined && socket.connecting && !socket.destroyed) race.arm();
+  if (socket.connecting && !socket.destroyed) between?.arm();
   return result;
 }
 
@@ -59,13 +62,13 @@ function connectByName(
   args: unknown[],
 ): net.Socket {
   const { host, port, options } = target;
-  if (layer.policy.outgoingByName(host, port) === 'off' || isLocal(layer, host, port))
-    return native.apply(socket, args);
+  const isOff = !layer.knowsAnycast && layer.policy.outgoingByName(host, port) === 'off';
+  if (isOff || isLocal(layer, host, port)) return native.apply(socket, args);
   const lookup: Lookup = (name, lookupOptions, callback) => {
     const answered: LookupCallback = function (this: unknown, error, answer, family) {
       if (!error && socket.connecting && !socket.destroyed) {
         const found = addressesOf(answer, lookupOptions.all === true);
-        chooseRace(layer, socket, target, found, lookupOptions.all === true ? found.length : 1)?.arm();
+        betweenNodeAnd(layer, socket, target, found, lookupOptions.all === true ? found.length : 1)?.arm();
       }
       return callback.call(this, error, answer, family);
     };
@@ -84,17 +87,43 @@ function isLocal({ policy }: Layer, host: string, port: number): boolean {
   );
 }
 
-/** A race where a session may come of it; undefined where the connect is node's alone. */
+/** What stands between node and the handle; undefined where the connect is node's alone. */
+function betweenNodeAnd(
+  layer: Layer,
+  socket: net.Socket,
+  target: ConnectTarget,
+  found: readonly string[],
+  plainAttempts: number,
+): { arm(): void } | undefined {
+  const resolverFor = (address: string): Resolver | undefined => layer.resolverFor(address);
+  const internals = layer.knowsAnycast ? layer.internals() : undefined;
+  if (internals === undefined || !found.some((address) => resolverFor(canonicalAddress(address) ?? address))) {
+    return chooseRace(layer, socket, target, found, plainAttempts);
+  }
+  return new AnycastConnect({
+    socket,
+    internals,
+    resolverFor,
+    race: (address, destination, onEnd) =>
+      chooseRace(layer, socket, target, [destination], 1, { asked: address, onEnd }),
+  });
+}
+
+/**
+ * A race where a session may come of it. The policy is that of the address that was `asked` for, where another one
+ * answers for it.
+ */
 function chooseRace(
   layer: Layer,
   socket: net.Socket,
   target: ConnectTarget,
   found: readonly string[],
   plainAttempts: number,
+  { asked, onEnd }: { asked?: string; onEnd?: () => void } = {},
 ): ConnectRace | undefined {
   const { port } = target;
   const host = target.literal === 0 ? target.host : undefined;
-  const modeOf = (address: string): Mobility => layer.policy.outgoing({ host, address, port });
+  const modeOf = (address: string): Mobility => layer.policy.outgoing({ host, address: asked ?? address, port });
   const first = found[0];
   if (first === undefined) return undefined;
   const mode = modeOf(first);
@@ -122,6 +151,7 @@ function chooseRace(
     host,
     sessionPort,
     plainAttempts,
+    ...(onEnd === undefined ? {} : { onEnd }),
   });
 }
 

@@ -1,10 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { nativeConnect } from '../../src/host/native.ts';
+import { describe, expect, it } from 'vitest';
 import { heldOpens, isMobile, listening, mobileLayer } from './mobile-layer.ts';
+import { stuckPort } from './stuck-port.ts';
 
 const NEVER_MS = 1_000_000;
 
@@ -17,25 +16,6 @@ async function witness(): Promise<{ port: number; seen: () => number }> {
   });
   const port = await listening(server);
   return { port, seen: () => seen };
-}
-
-/** A port where the kernel leaves a connect waiting: a process that doesn't accept, and a full backlog. */
-async function stuckPort(): Promise<{ port: number; close: () => void }> {
-  const program = `const s = require('net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
-    require('fs').writeSync(1, String(s.address().port));
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
-  });`;
-  const child = spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'pipe', 'inherit'] });
-  onTestFinished(() => {
-    child.kill('SIGKILL');
-  });
-  const [port] = await once(child.stdout, 'data');
-  for (let i = 0; i < 2; i++) {
-    const filler = nativeConnect.call(new net.Socket(), { port: Number(port), host: '127.0.0.1' });
-    filler.on('error', () => {});
-    await once(filler, 'connect');
-  }
-  return { port: Number(port), close: () => child.kill('SIGKILL') };
 }
 
 async function closedPort(): Promise<number> {

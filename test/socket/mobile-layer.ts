@@ -5,6 +5,7 @@ import { afterEach } from 'vitest';
 import type { MobileStream, OpenHandlers, OpenRequest, PendingOpen } from '../../src/l4mob/io/mobile-stream.ts';
 import { transportOf } from '../../src/socket/handle-exchange.ts';
 import { type Installation, install } from '../../src/socket/install.ts';
+import type { AnycastOptions } from '../../src/socket/layer.ts';
 import { isMobileHandle } from '../../src/socket/mobile-handle.ts';
 import { type Mobility, Policy, type PolicySettings } from '../../src/socket/policy/policy.ts';
 import { LoopbackEndpoint, type LoopbackEndpointOptions } from './loopback-endpoint.ts';
@@ -22,7 +23,12 @@ afterEach(() => {
 });
 
 export function mobileLayer(
-  options: { mobility?: Mobility; settings?: PolicySettings; headStartMs?: number } & LoopbackEndpointOptions = {},
+  options: {
+    mobility?: Mobility;
+    settings?: PolicySettings;
+    headStartMs?: number;
+    anycast?: AnycastOptions;
+  } & LoopbackEndpointOptions = {},
 ): MobileLayer {
   const directory = `/tmp/mobisock-socket-test-${process.pid}-${layers++}`;
   const endpoint = new LoopbackEndpoint({ directory, ...options });
@@ -30,6 +36,7 @@ export function mobileLayer(
     policy: new Policy({ mobility: options.mobility ?? 'prefer', ...options.settings }),
     endpoint: () => endpoint,
     headStartMs: options.headStartMs,
+    anycast: options.anycast,
   });
   cleanups.push(() => {
     installation.uninstall();

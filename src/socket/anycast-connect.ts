@@ -1,0 +1,292 @@
+/**
+ * One connect that may go to an anycast address: the call on the handle is held back until it is known which member
+ * answers there, and made to that member's unicast address, by a session or plainly as the policy has it. The
+ * application goes on seeing the address that it asked for: in `remoteAddress`, in errors, in the certificate check
+ * (paper 3; design: interposed `connect`).
+ *
+ * A member that refuses, or that leaves the connect waiting while another one answers probes, is left for that other
+ * one, on a fresh handle.
+ *
+ * Life: `arm()` while the socket is connecting and before node calls the handle; each address that node tries is an
+ * attempt of its own; over with the first connection, the last failure, or the socket's end.
+ */
+import { AsyncResource } from 'node:async_hooks';
+import type net from 'node:net';
+import type { Resolver } from '../aarp/resolution.ts';
+import { canonicalAddress } from '../core/address.ts';
+import { Alarm, monotonicNow } from '../host/clock.ts';
+import { shielded } from './application-call.ts';
+import type { ConnectRace } from './connect-race.ts';
+import {
+  exchangeHandle,
+  freshTransport,
+  isBelowTls,
+  reinitializeOf,
+  shadow,
+  type TransportClass,
+  transportOf,
+  unshadow,
+} from './handle-exchange.ts';
+import { takeReset } from './mobile-handle.ts';
+import {
+  type AddressOut,
+  type ConnectRequest,
+  inside,
+  type SocketInternals,
+  type TransportHandle,
+} from './node-internals.ts';
+
+export interface AnycastConnectInit {
+  readonly socket: net.Socket;
+  readonly internals: SocketInternals;
+  /** Undefined for an address that can't be anycast. */
+  readonly resolverFor: (address: string) => Resolver | undefined;
+  /**
+   * What stands between node and a connect to `destination`, where the application asked for `address`; undefined
+   * where that is node's alone.
+   */
+  readonly race: (address: string, destination: string, onEnd: () => void) => ConnectRace | undefined;
+}
+
+/** What node asked for, and how far we are with it. */
+interface Attempt {
+  readonly method: 'connect' | 'connect6';
+  readonly request: ConnectRequest;
+  readonly address: string;
+  readonly port: number;
+  readonly resolver: Resolver | undefined;
+  readonly tried: Set<string>;
+}
+
+/** Members that one attempt goes through. A connect that three hosts refuse will be refused by the fourth. */
+const MAX_MEMBERS = 3;
+/** A member that is there answers a SYN within one round trip; after that long it is worth a probe, and again later. */
+const SUSPICION_MS = 250;
+const MAX_SUSPICIONS = 4;
+/** Longer than any connect; it only keeps the process alive. */
+const KEEP_ALIVE_MS = 0x7fffffff;
+
+export class AnycastConnect {
+  readonly #init: AnycastConnectInit;
+  readonly #context = new AsyncResource('MOBISOCKANYCAST');
+  readonly #suspicion: Alarm = new Alarm(() => this.#within(() => this.#suspect()));
+  #suspicions = 0;
+  #transport: TransportHandle | undefined;
+  #Transport: TransportClass | undefined;
+  #attempt: Attempt | undefined;
+  #destination = '';
+  #race: ConnectRace | undefined;
+  #keepAlive: NodeJS.Timeout | undefined;
+  #ended = false;
+
+  constructor(init: AnycastConnectInit) {
+    this.#init = init;
+    this.#suspicion.unref();
+  }
+
+  arm(): void {
+    const { socket, internals } = this.#init;
+    this.#holdBack();
+    // Node's next attempt of several comes with a new handle.
+    const reinitialize = internals.reinitializeHandle;
+    Object.defineProperty(socket, reinitialize, {
+      configurable: true,
+      writable: true,
+      value: (handle: TransportHandle) => {
+        reinitializeOf(socket, reinitialize).call(socket, handle);
+        if (this.#ended) return;
+        this.#leaveAttempt();
+        this.#holdBack();
+      },
+    });
+  }
+
+  #holdBack(): void {
+    const transport = transportOf(this.#init.socket);
+    if (transport === undefined) return;
+    this.#letGo();
+    this.#transport = transport;
+    this.#Transport = transport.constructor as TransportClass;
+    const close = transport.close;
+    shadow(transport, 'connect', (...call: ConnectCall) => this.#onConnect('connect', ...call));
+    shadow(transport, 'connect6', (...call: ConnectCall) => this.#onConnect('connect6', ...call));
+    shadow(transport, 'close', (callback?: () => void) => {
+      // Node also closes the handle between two attempts; a socket that is destroyed is no longer connecting.
+      if (this.#init.socket.connecting) this.#leaveAttempt();
+      else this.#end();
+      return close.call(transport, callback);
+    });
+  }
+
+  #letGo(): void {
+    if (this.#transport !== undefined) for (const name of SHADOWED) unshadow(this.#transport, name);
+    this.#transport = undefined;
+  }
+
+  #onConnect(method: Attempt['method'], request: ConnectRequest, address: string, port: number): number {
+    const canonical = canonicalAddress(address) ?? address;
+    const resolver = this.#init.resolverFor(canonical);
+    const attempt: Attempt = { method, request, address: canonical, port, resolver, tried: new Set() };
+    this.#attempt = attempt;
+    this.#suspicions = 0;
+    const known = resolver?.cached(canonical)?.unicast;
+    if (resolver === undefined || known !== undefined) return this.#connect(attempt, known ?? canonical);
+    this.#keepAlive = setInterval(() => {}, KEEP_ALIVE_MS);
+    this.#ask(attempt, resolver, (destination) => {
+      clearInterval(this.#keepAlive);
+      // That nobody answers probes says nothing against connecting.
+      const status = this.#connect(attempt, destination ?? canonical);
+      if (status !== 0) this.#onFailure(attempt, status);
+    });
+    return 0;
+  }
+
+  /** Nothing comes of it where node has gone on to another attempt meanwhile, or the socket has ended. */
+  #ask(attempt: Attempt, resolver: Resolver, then: (destination: string | undefined) => void): void {
+    const answered = (destination: string | undefined): void => {
+      if (this.#attempt === attempt) this.#within(() => then(destination));
+    };
+    resolver.resolve(attempt.address).then(
+      ({ unicast }) => answered(unicast),
+      () => answered(undefined),
+    );
+  }
+
+  /** By a session or natively; the status is libuv's. */
+  #connect(attempt: Attempt, destination: string): number {
+    const { method, request, address, port, resolver, tried } = attempt;
+    const { socket } = this.#init;
+    const transport = this.#transport;
+    if (transport === undefined) return 0;
+    this.#destination = destination;
+    tried.add(destination);
+    const own = Object.assign(new (request.constructor as new () => ConnectRequest)(), request);
+    own.address = destination;
+    own.oncomplete = (status, _handle, _own, readable, writable) => {
+      if (this.#attempt !== attempt || this.#destination !== destination) return;
+      if (status === 0) this.#onConnected(attempt, readable, writable);
+      else this.#onFailure(attempt, status);
+    };
+    if (resolver !== undefined) this.#suspectLater();
+    this.#race = this.#init.race(address, destination, () => {
+      if (!socket.connecting) this.#end();
+    });
+    if (this.#race === undefined) return nativeOf(transport)[method].call(transport, own, destination, port);
+    this.#race.arm();
+    return transport[method](own, destination, port);
+  }
+
+  // ---- What became of it
+
+  #onConnected(attempt: Attempt, readable: boolean, writable: boolean): void {
+    const { socket } = this.#init;
+    const transport = transportOf(socket);
+    if (transport !== undefined && this.#destination !== attempt.address) showPeer(transport, attempt.address);
+    this.#end();
+    this.#complete(attempt, 0, readable, writable);
+  }
+
+  #onFailure(attempt: Attempt, status: number): void {
+    const { resolver, address, tried } = attempt;
+    this.#suspicion.set(undefined);
+    if (resolver === undefined || this.#destination === address || tried.size >= MAX_MEMBERS || !this.#canRestart()) {
+      this.#complete(attempt, status, false, false);
+      return;
+    }
+    resolver.failed(address, this.#destination);
+    this.#ask(attempt, resolver, (next) => {
+      if (next === undefined || tried.has(next)) this.#complete(attempt, status, false, false);
+      else this.#restart(attempt, next);
+    });
+  }
+
+  #suspectLater(): void {
+    if (this.#suspicions < MAX_SUSPICIONS) this.#suspicion.set(monotonicNow() + SUSPICION_MS * 2 ** this.#suspicions);
+  }
+
+  /** The connect has been waiting for long: does somebody else answer at that address by now? */
+  #suspect(): void {
+    const attempt = this.#attempt;
+    if (attempt?.resolver === undefined || !this.#init.socket.connecting || !this.#canRestart()) return;
+    const suspected = this.#destination;
+    this.#suspicions++;
+    this.#suspectLater();
+    attempt.resolver.failed(attempt.address, suspected);
+    this.#ask(attempt, attempt.resolver, (next) => {
+      if (this.#destination !== suspected || next === undefined || attempt.tried.has(next)) return;
+      if (attempt.tried.size < MAX_MEMBERS) this.#restart(attempt, next);
+    });
+  }
+
+  /** A handle that TLS was put on while it was connecting can't be exchanged any more. */
+  #canRestart(): boolean {
+    const { socket } = this.#init;
+    return !socket.destroyed && !isBelowTls(inside(socket)._handle);
+  }
+
+  #restart(attempt: Attempt, destination: string): void {
+    const { socket, internals } = this.#init;
+    if (this.#Transport === undefined) return;
+    this.#abandonRace();
+    this.#letGo();
+    exchangeHandle(socket, internals, freshTransport(this.#Transport, attempt.request));
+    takeReset(socket);
+    this.#holdBack();
+    const status = this.#connect(attempt, destination);
+    if (status !== 0) this.#onFailure(attempt, status);
+  }
+
+  /** To node, as libuv would. */
+  #complete({ request }: Attempt, status: number, readable: boolean, writable: boolean): void {
+    const handle = inside(this.#init.socket)._handle;
+    this.#leaveAttempt();
+    if (handle !== null) request.oncomplete?.(status, handle, request, readable, writable);
+  }
+
+  /** Listeners run in the context of the connect, as after a native one. */
+  #within(call: () => void): void {
+    shielded(() => this.#context.runInAsyncScope(call));
+  }
+
+  // ---- The end
+
+  #abandonRace(): void {
+    const race = this.#race;
+    this.#race = undefined;
+    race?.abandon();
+  }
+
+  #leaveAttempt(): void {
+    this.#attempt = undefined;
+    this.#suspicion.set(undefined);
+    clearInterval(this.#keepAlive);
+    this.#abandonRace();
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#leaveAttempt();
+    this.#letGo();
+    unshadow(this.#init.socket, this.#init.internals.reinitializeHandle);
+  }
+}
+
+type ConnectCall = [request: ConnectRequest, address: string, port: number];
+
+const SHADOWED = ['connect', 'connect6', 'close'];
+
+function nativeOf(transport: TransportHandle): TransportHandle {
+  return Object.getPrototypeOf(transport) as TransportHandle;
+}
+
+/** The peer's name as the application knows it; where it is in truth, `sessions()` tells. */
+function showPeer(transport: TransportHandle & { getpeername?(out: AddressOut): number }, address: string): void {
+  const { getpeername } = transport;
+  if (getpeername === undefined) return;
+  shadow(transport, 'getpeername', (out: AddressOut): number => {
+    const status = getpeername.call(transport, out);
+    if (status === 0) out.address = address;
+    return status;
+  });
+}
