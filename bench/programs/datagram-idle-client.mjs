@@ -28,10 +28,17 @@ async function openMany(total) {
   for (let i = 0; i < total; i += 20) held.push(...(await Promise.all(Array.from({ length: 20 }, open))));
 }
 
+function rss() {
+  global.gc();
+  global.gc();
+  return process.memoryUsage.rss();
+}
+
 await openMany(warmUp);
 process.on('message', async (message) => {
   if (message !== 'go') return;
+  const before = rss();
   await openMany(count);
-  setTimeout(() => process.send('held'), 1000);
+  setTimeout(() => process.send({ before, after: rss() }), 1000);
 });
 process.send('ready');
