@@ -1,0 +1,323 @@
+/** The resolver core by itself, in virtual time: what it asks, what it gives out, and for how long. */
+import { describe, expect, it } from 'vitest';
+import { DEFAULT_RESOLVER_TIMES } from '../../src/aarp/limits.ts';
+import { ANSWER_LIMIT_MS } from '../../src/aarp/resolution.ts';
+import { UsageError } from '../../src/core/errors.ts';
+import { AnycastWorld } from './anycast-world.ts';
+
+const ANY = '2001:db8::53';
+const ONE = '2001:db8:1::1';
+const TWO = '2001:db8:1::2';
+const { anycastMs, unconfirmedMs, unicastMs, silentMs, shunMs } = DEFAULT_RESOLVER_TIMES;
+
+function echoOnly(seed = 1): AnycastWorld {
+  return new AnycastWorld(seed, { methods: ['echo'] });
+}
+
+describe('an anycast address', () => {
+  it('is resolved to the source of the echo reply, once that has answered itself', () => {
+    const world = echoOnly();
+    world.serve(ANY, {}, {});
+    const waiter = world.resolve(ANY);
+    world.time.pass(19);
+    expect(waiter.events).toEqual([]);
+    expect(world.probes.map(({ method, to }) => `${method} ${to}`)).toEqual([`echo ${ANY}`, `echo ${ONE}`]);
+    expect(world.answerOf(waiter)).toMatchObject({
+      type: 'resolved',
+      resolution: { address: ANY, unicast: ONE, kind: 'anycast', confirmed: true, ttlMs: anycastMs },
+    });
+    expect(world.time.now).toBe(20);
+  });
+
+  it('is asked about once, however many callers there are', () => {
+    const world = echoOnly();
+    world.serve(ANY, {});
+    const waiters = Array.from({ length: 100 }, () => world.resolve('2001:DB8:0::53'));
+    world.time.pass(100);
+    expect(waiters.map(({ events }) => events.length)).toEqual(waiters.map(() => 1));
+    expect([world.sayings(ANY), world.sayings(ONE)]).toEqual([1, 1]);
+  });
+
+  it('is not asked about again within its time, and is after it', () => {
+    const world = echoOnly();
+    const [near] = world.serve(ANY, { alive: false }, {});
+    expect(world.resolution(ANY).unicast).toBe(TWO);
+    if (near !== undefined) near.alive = true;
+    world.time.pass(anycastMs - 1);
+    expect(world.resolution(ANY)).toMatchObject({ unicast: TWO, ttlMs: 1 });
+    expect(world.sayings(ANY)).toBe(1);
+    world.time.pass(1);
+    expect(world.resolver.cached(world.time.now, ANY)).toBeUndefined();
+    expect(world.resolution(ANY).unicast).toBe(ONE);
+  });
+
+  it('is asked about again and again where probes are lost, and answers to earlier ones count', () => {
+    const world = echoOnly();
+    world.serve(ANY, {});
+    world.conditions.latencyMs = 200;
+    const waiter = world.resolve(ANY);
+    world.time.pass(390);
+    expect(world.sayings(ANY)).toBe(2);
+    world.answerOf(waiter);
+    expect(world.time.now).toBe(800);
+    world.time.pass(3_000);
+    expect(world.resolver.counters).toMatchObject({ answers: 4, strays: 0 });
+  });
+
+  it('is resolved to the address that works where the reply comes from one that does not', () => {
+    const world = new AnycastWorld(1);
+    world.serve(ANY, { addresses: ['fd00::1', ONE], dark: ['fd00::1'], speaksAarp: true });
+    expect(world.resolution(ANY)).toMatchObject({ unicast: ONE, confirmed: true });
+  });
+
+  it('is resolved to an address that answers no probes where there is no other, for a short time', () => {
+    const world = echoOnly();
+    world.serve(ANY, { dark: [ONE] });
+    expect(world.resolution(ANY)).toMatchObject({ unicast: ONE, confirmed: false, ttlMs: unconfirmedMs });
+    expect(world.time.now).toBeLessThanOrEqual(ANSWER_LIMIT_MS);
+  });
+
+  it('whose members reply from it is told from a unicast address by AARP', () => {
+    const world = new AnycastWorld(1);
+    world.serve(ANY, { fromItself: true, speaksAarp: true, lifetimeMs: 7_000 });
+    expect(world.resolution(ANY)).toMatchObject({ kind: 'anycast', unicast: ONE, confirmed: true, ttlMs: 7_000 });
+  });
+
+  it('is so even when the AARP reply comes later than the echo reply, and its confirmation much later', () => {
+    const world = new AnycastWorld(1);
+    world.serve(ANY, { fromItself: true, silent: true });
+    const waiter = world.resolve(ANY);
+    const nonce = world.probes[0]?.nonce ?? new Uint8Array(0);
+    const { resolver, time } = world;
+    time.pass(100);
+    resolver.handleAnswer(time.now, nonce, { method: 'echo', from: ANY });
+    world.drain();
+    time.pass(150);
+    resolver.handleAnswer(time.now, nonce, { method: 'aarp', from: ANY, members: [ONE], lifetimeMs: 0 });
+    world.drain();
+    time.pass(700);
+    expect(waiter.events).toEqual([]);
+    const [, confirmation] = world.probes.filter(({ to }) => to === ONE);
+    resolver.handleAnswer(time.now, confirmation?.nonce ?? nonce, { method: 'echo', from: ONE });
+    world.drain();
+    expect(waiter.events).toMatchObject([{ resolution: { unicast: ONE, confirmed: true } }]);
+  });
+});
+
+describe('a unicast address', () => {
+  it('is known by answering for itself, and for long', () => {
+    const world = echoOnly();
+    world.serve('2001:db8:2::1', { addresses: [ONE] });
+    expect(world.resolution(ONE)).toEqual({
+      address: ONE,
+      kind: 'unicast',
+      unicast: ONE,
+      confirmed: true,
+      ttlMs: unicastMs,
+    });
+    expect(world.time.now).toBe(10);
+  });
+
+  it('is at once where the host says so by AARP, and soon where it says nothing', () => {
+    const world = new AnycastWorld(1);
+    world.serve('2001:db8:2::1', { addresses: [ONE], speaksAarp: true }, { addresses: [TWO] });
+    expect(world.resolution(ONE).kind).toBe('unicast');
+    expect(world.time.now).toBe(10);
+    expect(world.resolution(TWO).kind).toBe('unicast');
+    expect(world.time.now).toBe(50);
+  });
+
+  it('of IPv4 is known by AARP alone: echo replies come from the asked address in either case', () => {
+    const world = new AnycastWorld(1);
+    world.serve('192.0.2.53', { addresses: ['198.51.100.7'], fromItself: true, speaksAarp: true });
+    expect(world.resolution('192.0.2.53').unicast).toBe('198.51.100.7');
+    expect(world.sayings('192.0.2.53', 'echo')).toBe(0);
+    const plain = echoOnly();
+    plain.serve('192.0.2.53', {});
+    expect(plain.answerOf(plain.resolve('192.0.2.53'))).toMatchObject({ type: 'unresolved', reason: 'unreachable' });
+  });
+});
+
+describe('silence', () => {
+  it('is told, kept for a while, and for longer each time', () => {
+    const world = echoOnly();
+    expect(world.answerOf(world.resolve(ANY))).toMatchObject({ type: 'unresolved', reason: 'silent', address: ANY });
+    expect(world.time.now).toBe(1_750);
+    expect(world.answerOf(world.resolve(ANY))).toMatchObject({ type: 'unresolved', reason: 'silent' });
+    expect(world.sayings(ANY)).toBe(3);
+    world.time.pass(silentMs);
+    world.answerOf(world.resolve(ANY));
+    world.time.pass(silentMs);
+    world.answerOf(world.resolve(ANY));
+    expect(world.sayings(ANY)).toBe(6);
+    world.time.pass(silentMs);
+    world.answerOf(world.resolve(ANY));
+    expect(world.sayings(ANY)).toBe(9);
+  });
+
+  it('is told at once where nothing can be sent', () => {
+    const world = echoOnly();
+    const waiter = world.resolve(ANY);
+    world.resolver.handleUnsendable(world.time.now, world.probes[0] ?? { nonce: new Uint8Array(0), method: 'echo' });
+    world.drain();
+    expect(waiter.events).toMatchObject([{ reason: 'unreachable' }]);
+  });
+});
+
+describe('a member that fails', () => {
+  it('is left within one failed connection, for the one that the network names next', () => {
+    const world = echoOnly();
+    const [near] = world.serve(ANY, {}, {});
+    expect(world.resolution(ANY).unicast).toBe(ONE);
+    if (near !== undefined) near.alive = false;
+    world.failed(ANY, ONE);
+    expect(world.resolver.cached(world.time.now, ANY)).toBeUndefined();
+    expect(world.resolution(ANY).unicast).toBe(TWO);
+    expect(world.sayings(ANY)).toBe(2);
+  });
+
+  it('is left for an alternate that answered as well, though the network still leads to it', () => {
+    const world = echoOnly();
+    world.serve(ANY, {}, {});
+    const waiter = world.resolve(ANY);
+    const [first] = world.probes;
+    world.answerOf(waiter);
+    // A second member answers the same probe, later than the first.
+    world.resolver.handleAnswer(world.time.now, first?.nonce ?? new Uint8Array(0), { method: 'echo', from: TWO });
+    world.drain();
+    world.failed(ANY, ONE);
+    expect(world.resolution(ANY)).toMatchObject({ unicast: TWO, confirmed: true });
+  });
+
+  it('is given out again where it is the only one that answers', () => {
+    const world = echoOnly();
+    world.serve(ANY, {});
+    world.resolution(ANY);
+    world.failed(ANY, ONE);
+    expect(world.resolution(ANY).unicast).toBe(ONE);
+    expect(world.time.now).toBe(40);
+  });
+
+  it('is no longer kept away from after its time', () => {
+    const world = echoOnly();
+    const [near] = world.serve(ANY, {}, {});
+    world.resolution(ANY);
+    if (near !== undefined) near.alive = false;
+    world.failed(ANY, ONE);
+    expect(world.resolution(ANY).unicast).toBe(TWO);
+    if (near !== undefined) near.alive = true;
+    world.time.pass(Math.max(anycastMs, shunMs));
+    expect(world.resolution(ANY).unicast).toBe(ONE);
+  });
+
+  it('brings one inquiry, however many connections to it fail', () => {
+    const world = echoOnly();
+    world.serve(ANY, {}, {})[0];
+    world.resolution(ANY);
+    for (let i = 0; i < 50; i++) world.failed(ANY, ONE);
+    world.time.pass(1_000);
+    expect(world.resolver.counters.inquiries).toBe(2);
+    for (let i = 0; i < 50; i++) world.failed(ANY, TWO);
+    expect(world.resolver.counters.inquiries).toBe(2);
+  });
+
+  it('that fails all the time does not have the address asked all the time', () => {
+    const world = echoOnly();
+    world.serve(ANY, {});
+    for (let i = 0; i < 20; i++) {
+      world.failed(ANY, world.resolution(ANY).unicast);
+    }
+    expect(world.time.now).toBeGreaterThan(15_000);
+    expect(world.sayings(ANY)).toBeLessThanOrEqual(21);
+  });
+});
+
+describe('what nobody asked for', () => {
+  it.each([
+    ['a group', 'ff02::1'],
+    ['loopback', '::1'],
+    ['no address', '::'],
+    ['a link', 'fe80::1%eth0'],
+    ['the other family', '192.0.2.1'],
+  ])('%s is no member', (_, from) => {
+    const world = echoOnly();
+    const waiter = world.resolve(ANY);
+    world.resolver.handleAnswer(1, world.probes[0]?.nonce ?? new Uint8Array(0), { method: 'echo', from });
+    world.drain();
+    expect(world.answerOf(waiter)).toMatchObject({ type: 'unresolved', reason: 'silent' });
+    expect(world.probes.every(({ to }) => to === ANY)).toBe(true);
+  });
+
+  it('an answer with another nonce changes nothing and is counted', () => {
+    const world = echoOnly();
+    world.resolve(ANY);
+    const before = world.resolver.pollTimeout();
+    world.resolver.handleAnswer(1, new Uint8Array(16), { method: 'echo', from: ONE });
+    expect(world.resolver.counters).toMatchObject({ answers: 0, strays: 1 });
+    expect([world.resolver.pollTimeout(), world.resolver.pollProbe()]).toEqual([before, undefined]);
+  });
+
+  it('a long list of members has eight of them asked', () => {
+    const world = new AnycastWorld(1);
+    const addresses = Array.from({ length: 200 }, (_, i) => `2001:db8:9::${(i + 1).toString(16)}`);
+    world.serve(ANY, { addresses, dark: addresses, speaksAarp: true });
+    world.answerOf(world.resolve(ANY));
+    expect(new Set(world.probes.map(({ to }) => to)).size).toBe(9);
+  });
+});
+
+describe('limits', () => {
+  it('entries: the oldest goes', () => {
+    const world = new AnycastWorld(1, { methods: ['echo'], limits: { entries: 3 } });
+    for (let i = 1; i <= 5; i++) {
+      world.serve(`2001:db8::${i}`, {});
+      world.resolution(`2001:db8::${i}`);
+    }
+    expect(world.resolver.list(world.time.now).map(({ address }) => address)).toEqual([
+      '2001:db8::3',
+      '2001:db8::4',
+      '2001:db8::5',
+    ]);
+  });
+
+  it('inquiries and callers: the others are told that it is busy, and nothing is kept of that', () => {
+    const world = new AnycastWorld(1, { methods: ['echo'], limits: { inquiries: 2, waiting: 3 } });
+    const waiters = ['1', '2', '3', '2', '2'].map((end) => world.resolve(`2001:db8::${end}`));
+    expect(waiters.map(({ events }) => events.map((event) => event.type === 'unresolved' && event.reason))).toEqual([
+      [],
+      [],
+      ['busy'],
+      [],
+      ['busy'],
+    ]);
+    world.time.pass(10_000);
+    expect(world.resolver.entries).toBe(2);
+  });
+
+  it('all probes together keep to their rate', () => {
+    const world = new AnycastWorld(1, { methods: ['echo'], limits: { probeRate: { burst: 10, intervalMs: 20 } } });
+    for (let i = 1; i <= 100; i++) world.resolve(`2001:db8::${i.toString(16)}`);
+    expect(world.probes.length).toBe(10);
+    world.time.pass(1_000);
+    expect(world.probes.length).toBe(60);
+  });
+});
+
+describe('the end', () => {
+  it('tells everyone who waits', () => {
+    const world = echoOnly();
+    const waiters = [world.resolve(ANY), world.resolve(ANY), world.resolve(ONE)];
+    world.resolver.close();
+    world.drain();
+    expect(waiters.map(({ events }) => events)).toMatchObject(waiters.map(() => [{ reason: 'closed' }]));
+    expect([world.resolver.waiting, world.resolver.openQuestions, world.resolver.pollTimeout()]).toEqual([
+      0,
+      0,
+      undefined,
+    ]);
+  });
+
+  it.each(['example.org', '', 'ff02::1', '::', '255.255.255.255'])('%j is refused', (address) => {
+    expect(() => echoOnly().resolve(address)).toThrow(UsageError);
+  });
+});
