@@ -251,7 +251,7 @@ export class MobileDatagramService implements DatagramService, DatagramContactsH
   // ---- datagrams that go ---------------------------------------------------------------------------------------------
 
   #sendBy(driver: FlowDriver, pieces: readonly Uint8Array[]): OutgoingDatagram | undefined | 'dropped' | 'too-long' {
-    if (!driver.carries) return this.#sendBeside(driver, pieces);
+    if (driver.goesPlain) return this.#sendBeside(driver, pieces);
     const payload = payloadOf(pieces);
     if (payload.length > MAX_DATAGRAM_PAYLOAD) return 'too-long';
     const bytes = driver.send(monotonicNow(), payload);
@@ -259,10 +259,8 @@ export class MobileDatagramService implements DatagramService, DatagramContactsH
   }
 
   /** Plain, until the flow stands; by an alias to where the peer is. */
-  #sendBeside({ flow, name }: FlowDriver, pieces: readonly Uint8Array[]): OutgoingDatagram | undefined {
-    const { ip, port } = flow.remote;
-    if (ip === name.ip && port === name.port) return undefined;
-    return { bytes: payloadOf(pieces), to: { ip, port } };
+  #sendBeside({ firstAt, name }: FlowDriver, pieces: readonly Uint8Array[]): OutgoingDatagram | undefined {
+    return firstAt === name ? undefined : { bytes: payloadOf(pieces), to: firstAt };
   }
 
   #notePlain(to: TransportAddress): void {

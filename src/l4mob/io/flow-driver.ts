@@ -51,6 +51,8 @@ export class FlowDriver implements AlarmOwner {
   readonly flow: DatagramFlow;
   readonly association: Association;
   readonly name: TransportAddress;
+  /** Where the peer was when the flow began: its name, or what its name stands for. */
+  readonly firstAt: TransportAddress;
   /** The list's. */
   list: FlowList | undefined;
   previousInList: FlowDriver | undefined;
@@ -74,6 +76,8 @@ export class FlowDriver implements AlarmOwner {
     this.association = association;
     this.#portPair = portPair;
     this.name = name;
+    const { ip, port } = flow.remote;
+    this.firstAt = ip === name.ip && port === name.port ? name : { ip, port };
     this.#host = host;
     this.#carries = carriesAtOnce;
   }
@@ -83,9 +87,18 @@ export class FlowDriver implements AlarmOwner {
     return `u-${portPairText(this.#portPair)}`;
   }
 
-  /** Whether the application's datagrams go by the flow. Otherwise they go as they are. */
+  /** Whether the flow stands, so that the application's datagrams go by it. */
   get carries(): boolean {
     return this.#carries;
+  }
+
+  /**
+   * Whether the application's datagrams still go as they are. Not to where the peer seems to be since, as whoever copies
+   * an OPEN decides where that is: the flow sends no more there than it may.
+   */
+  get goesPlain(): boolean {
+    const { remote } = this.flow;
+    return !this.#carries && remote.port === this.firstAt.port && remote.ip === this.firstAt.ip;
   }
 
   /** False from its end on. */

@@ -117,3 +117,31 @@ test('a copy that is faster than the packet itself makes challenges, and a move 
 test('L4_INITs to a mobile UDP socket are counted with all others', () => {
   expect(endpoints[0].counters()).toMatchObject({ inits: 1, offers: 1 });
 });
+
+test('a copy of an OPEN brings nobody what the application sends', async () => {
+  const opens: Buffer[] = [];
+  const victim = await DatagramSocket.open(endpoints[1]);
+  victim.holdFlows(opens);
+  server.onMessage = undefined;
+  victim.service.connected(server.address);
+  const hello = server.next();
+  victim.send('hello', server.address);
+  await hello;
+  server.send('welcome', victim.address);
+  await victim.until(() => opens.length >= 2);
+  const [first = Buffer.alloc(0), second = Buffer.alloc(0)] = opens;
+  await victim.sendRaw(first, server.address);
+  await server.until(() => server.flows === 2);
+  expect(server.send('plain', victim.address)).toBe('sent');
+  await victim.until(() => victim.received.at(-1)?.text === 'plain');
+  await stranger.sendRaw(second, server.address);
+  await server.until(() => server.arrived.at(-1)?.equals(second) === true);
+  for (const bytes of [1, ...Array.from({ length: 20 }, () => 1_000)]) server.send('x'.repeat(bytes), victim.address);
+  // Behind all that, from the same socket.
+  await server.sendRaw('the end', stranger.address);
+  await stranger.until(() => stranger.received.at(-1)?.text === 'the end');
+  const got = stranger.arrived.slice(0, -1).reduce((sum, bytes) => sum + bytes.length, 0);
+  expect(got).toBeGreaterThan(0);
+  expect(got).toBeLessThanOrEqual(3 * second.length);
+  await victim.close('crash');
+});

@@ -8,6 +8,7 @@ import type {
   DatagramService,
   DatagramServiceOptions,
 } from '../../../src/l4mob/io/mobile-datagrams.ts';
+import { mayBeFlowDatagram } from '../../../src/l4mob/wire/datagram.ts';
 import { signalTypeOf } from '../../../src/l4mob/wire/signal-header.ts';
 
 export interface Received {
@@ -34,6 +35,7 @@ export class DatagramSocket {
   #via: dgram.Socket;
   #waiting: (() => void)[] = [];
   #hold: ((bytes: Buffer) => void) | undefined;
+  #held: Buffer[] | undefined;
   #closed = false;
   #crashed = false;
   onMessage: ((received: Received) => void) | undefined;
@@ -96,6 +98,11 @@ export class DatagramSocket {
     });
   }
 
+  /** From now on the packets of its flows don't go out, but there. */
+  holdFlows(held: Buffer[]): void {
+    this.#held = held;
+  }
+
   /** From now on its packets leave from, and arrive at, another port. Resolves to that address. */
   async rebind(): Promise<TransportAddress> {
     const next = await bound(0);
@@ -155,6 +162,10 @@ export class DatagramSocket {
       this.#hold(Buffer.from(bytes));
       this.#hold = undefined;
       return;
+    }
+    if (this.#held !== undefined && mayBeFlowDatagram(bytes)) {
+      this.#held.push(Buffer.from(bytes));
+      return this.#wake();
     }
     this.sent.push({ bytes, to: formatTransportAddress(to) });
     this.#via.send(bytes, to.port, to.ip, () => {});
