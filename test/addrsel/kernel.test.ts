@@ -7,7 +7,7 @@ import { namespacesAvailable } from '../host/namespace.ts';
 import { SeededRandom } from '../sim/seeded-random.ts';
 import { Machine, type MachineAnswer } from './machine.ts';
 
-const CONFIGURATIONS = 300;
+const CONFIGURATIONS = process.env.MOBISOCK_TEST_LONG === '1' ? 3000 : 300;
 const NETS = [
   '2001:db8:1:',
   '2001:db8:ff00:',
@@ -41,7 +41,7 @@ describe.skipIf(!namespacesAvailable)('source addresses as the kernel chooses th
     await machine.close();
   });
 
-  it(`are chosen by the same rules (${CONFIGURATIONS} configurations)`, { timeout: 120_000 }, async () => {
+  it(`are chosen by the same rules (${CONFIGURATIONS} configurations)`, { timeout: 400 * CONFIGURATIONS }, async () => {
     const homeAddresses = (await knowsHomeAddresses()) ? 'prefer' : 'ignore';
     const dialect = { ...LINUX_SOURCE, homeAddresses } as const;
     const decided = new Map<string, number>();
