@@ -80,7 +80,7 @@ export class Layer {
 
   /** Undefined for an address that can't be anycast: most, so this comes first. `address` in canonical text. */
   resolverFor(address: string): Resolver | undefined {
-    if (this.#anycast === undefined || !this.#anycast.mayBe(address)) return undefined;
+    if (this.#anycast === undefined || !this.enabled || !this.#anycast.mayBe(address)) return undefined;
     if (this.#resolver === undefined && !this.#unresolving) {
       try {
         this.#resolver = this.#anycast.resolver();

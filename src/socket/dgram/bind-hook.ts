@@ -11,6 +11,7 @@ import { canonicalAddress, familyOf } from '../../core/address.ts';
 import type { DatagramService, DatagramServiceOptions } from '../../l4mob/io/mobile-datagrams.ts';
 import type { Layer } from '../layer.ts';
 import type { AddressOut } from '../node-internals.ts';
+import { resolveAnycast } from './anycast-dgram.ts';
 import type { DgramState, UdpHandle } from './dgram-internals.ts';
 import { HandleShadows } from './handle-shadows.ts';
 import { MobileDgram } from './mobile-dgram.ts';
@@ -46,7 +47,7 @@ export function mobileBind<Result>(layer: Layer, native: Bind<Result>): Bind<Res
       const { port, address } = bindArguments(this, args);
       // An application that binds UDP on a port where only our companion sits comes first.
       if (port !== undefined && port > 0) layer.madeEndpoint?.yieldUdpPort(port);
-      if (layer.policy.mayHaveFlows(address)) awaitReceiving(layer, this);
+      if (layer.knowsAnycast || layer.policy.mayHaveFlows(address)) awaitReceiving(layer, this);
     }
     return native.apply(this, args);
   };
@@ -81,7 +82,10 @@ function awaitReceiving(layer: Layer, socket: dgram.Socket): void {
   const native = BEGINNING.castOn(handle);
   awaiting.set(handle, () => {
     BEGINNING.liftFrom(handle, native);
-    if (layer.enabled) makeMobile(layer, state, handle);
+    if (!layer.enabled) return;
+    // Mobility comes above it.
+    if (layer.knowsAnycast) resolveAnycast(layer, handle);
+    makeMobile(layer, state, handle);
   });
 }
 

@@ -131,6 +131,7 @@ export function udpHandleOf(socket: object): unknown {
 export function newHandleLike(handle: UdpHandle): UdpHandle {
   binding ??= nodeBinding<UdpBinding>('udp_wrap');
   const next = new binding.UDP();
+  Object.setPrototypeOf(next, Object.getPrototypeOf(handle) as object);
   Object.defineProperties(next, Object.getOwnPropertyDescriptors(handle));
   return next;
 }
