@@ -1,0 +1,125 @@
+/**
+ * The verdicts of aarpd in a file: read once, written after changes, whole or not at all. A file that cannot be read as
+ * what it should be is kept aside, never overwritten; a disk that is full costs nothing but the next restart.
+ */
+import { mkdir, open, rename, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { WireError } from '../../core/errors.ts';
+import { Alarm, monotonicNow, wallNow } from '../../host/clock.ts';
+import { readFileStart } from '../../host/file-start.ts';
+import type { DaemonCounters } from '../daemon-counters.ts';
+import { decodeVerdictFile, encodeVerdictFile, VERDICT_FILE_LIMIT_BYTES } from '../verdict-file.ts';
+import type { VerdictStore } from '../verdict-store.ts';
+
+/** Changes come in bursts; a crash costs the verdicts of this long, which are found out again. */
+const WRITE_DELAY_MS = 2_000;
+/** After a failure: a full disk stays full for a while. */
+const RETRY_DELAY_MS = 60_000;
+
+export interface VerdictCacheFileInit {
+  readonly path: string;
+  readonly store: VerdictStore;
+  readonly counters: DaemonCounters;
+  /** Called with what whoever runs the daemon should know. */
+  warn(message: string): void;
+}
+
+export class VerdictCacheFile {
+  readonly #init: VerdictCacheFileInit;
+  readonly #alarm: Alarm;
+  #savedChanges: number;
+  #writing: Promise<void> = Promise.resolve();
+  #failing = false;
+
+  constructor(init: VerdictCacheFileInit) {
+    this.#init = init;
+    this.#savedChanges = init.store.changes;
+    this.#alarm = new Alarm(() => void this.save());
+    this.#alarm.unref();
+  }
+
+  /** Puts what the file has into the store. Never rejects: what is wrong is told, and the store is empty then. */
+  async load(): Promise<void> {
+    const { path, store, warn } = this.#init;
+    try {
+      const bytes = readFileStart(path, VERDICT_FILE_LIMIT_BYTES + 1);
+      for (const verdict of decodeVerdictFile(bytes, wallNow())) store.put(verdict);
+      this.#savedChanges = store.changes;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      if (!(error instanceof WireError))
+        return warn(`${path}: cannot be read (${messageOf(error)}); the cache starts empty`);
+      const aside = `${path}.bad`;
+      warn(`${path}: ${messageOf(error)}; the cache starts empty, and the file is kept as ${aside}`);
+      await rename(path, aside).catch((cause: Error) => warn(`${path}: cannot be kept (${cause.message})`));
+    }
+  }
+
+  /** To be called after changes: writes them soon. */
+  touch(): void {
+    if (this.#alarm.deadline !== undefined || this.#init.store.changes === this.#savedChanges) return;
+    this.#alarm.set(monotonicNow() + (this.#failing ? RETRY_DELAY_MS : WRITE_DELAY_MS));
+  }
+
+  /** Writes now. Never rejects: a failure is told once, until it works again. */
+  save(): Promise<void> {
+    this.#writing = this.#writing.then(() => this.#write());
+    return this.#writing;
+  }
+
+  /** Writes what is new. */
+  async close(): Promise<void> {
+    await this.save();
+    this.#alarm.set(undefined);
+  }
+
+  async #write(): Promise<void> {
+    const { path, store, counters, warn } = this.#init;
+    const { changes } = store;
+    if (changes === this.#savedChanges) return;
+    try {
+      await replaceFile(path, encodeVerdictFile(store.current(wallNow())));
+    } catch (error) {
+      counters.cacheWriteFailures += 1;
+      if (!this.#failing) warn(`${path}: cannot be written (${messageOf(error)}); the cache is in memory only`);
+      this.#failing = true;
+      return this.touch();
+    }
+    counters.cacheWrites += 1;
+    if (this.#failing) warn(`${path}: written again`);
+    this.#failing = false;
+    this.#savedChanges = changes;
+    this.touch();
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Durable before it takes the old one's place: after a crash there is one of the two, whole. */
+async function replaceFile(path: string, text: string): Promise<void> {
+  const directory = dirname(path);
+  await mkdir(directory, { recursive: true });
+  const fresh = `${path}.new`;
+  try {
+    // Whoever can read it learns with whom this host talks.
+    const file = await open(fresh, 'w', 0o600);
+    try {
+      await file.writeFile(text, 'latin1');
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(fresh, path);
+  } catch (error) {
+    await unlink(fresh).catch(() => {}); // the first error is what is told
+    throw error;
+  }
+  const entry = await open(directory, 'r');
+  try {
+    await entry.sync();
+  } finally {
+    await entry.close();
+  }
+}
