@@ -8,6 +8,7 @@ import net from 'node:net';
 import { nativeConnect, nativeDgramBind, nativeListen } from '../host/native.ts';
 import type { EndpointCounters, SessionInfo } from '../l4mob/io/mobile-stream.ts';
 import { NO_PACKETS } from '../l4mob/io/packet-counters.ts';
+import { resolveAnycastNameServers } from './anycast-name-servers.ts';
 import { guardChannels } from './child-guard.ts';
 import { type Bind, mobileBind } from './dgram/bind-hook.ts';
 import { Layer, type LayerOptions } from './layer.ts';
@@ -85,6 +86,7 @@ function hook(layer: Layer): (() => void)[] {
     replace(dgram.Socket.prototype, 'bind', mobileBind(layer, nativeDgramBind as Bind<dgram.Socket>)),
     ...(bindSync === undefined ? [] : [replace(dgram.Socket.prototype, 'bindSync', mobileBind(layer, bindSync))]),
     guardChannels(),
+    ...(layer.knowsAnycast ? [resolveAnycastNameServers(layer)] : []),
   ];
   if (typeof servers._listen2 === 'function') {
     undo.push(replace(net.Server.prototype, 'listen', mobileListen(nativeListen as Listen)));
