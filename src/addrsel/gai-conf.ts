@@ -58,11 +58,7 @@ export function glibcDefaults(): PolicyTable {
 /** @throws UsageError where the table says what gai.conf cannot. */
 export function writeGaiConf({ table, reload }: GaiConf): string {
   const lines: string[] = [];
-  for (const entry of table.entries) {
-    const own = keyOf(entry);
-    if (entry.interfaceName !== undefined) throw new UsageError(`gai.conf: ${own}: it knows no interfaces`);
-    if ((entry.label ?? 0) > HIGHEST_VALUE) throw new UsageError(`gai.conf: ${own}: labels end at ${HIGHEST_VALUE}`);
-  }
+  for (const entry of table.entries) checkSayable(entry);
   for (const keyword of ['label', 'precedence'] as const) {
     for (const { prefix, [keyword]: value } of table.entries) {
       if (value !== undefined) lines.push(lineOf(keyword, prefix, value));
@@ -71,6 +67,13 @@ export function writeGaiConf({ table, reload }: GaiConf): string {
   for (const { prefix, scope } of table.ipv4Scopes) lines.push(lineOf('scopev4', prefix, scope));
   if (reload) lines.push('reload yes');
   return `${lines.join('\n')}\n`;
+}
+
+/** @throws UsageError for an entry that gai.conf cannot say. */
+export function checkSayable(entry: PolicyEntry): void {
+  const key = keyOf(entry);
+  if (entry.interfaceName !== undefined) throw new UsageError(`gai.conf: ${key}: it knows no interfaces`);
+  if ((entry.label ?? 0) > HIGHEST_VALUE) throw new UsageError(`gai.conf: ${key}: labels end at ${HIGHEST_VALUE}`);
 }
 
 class GaiConfReading {
@@ -159,6 +162,7 @@ function withAny(
   ];
 }
 
-function lineOf(keyword: Keyword, { text }: PolicyPrefix, value: number): string {
+/** One line, in columns. */
+export function lineOf(keyword: Keyword, { text }: PolicyPrefix, value: number): string {
   return `${keyword.padEnd(10)} ${text.padEnd(24)} ${value}`;
 }

@@ -18,12 +18,39 @@ export function readOptions<const Names extends readonly string[]>(
   args: readonly string[],
   names: Names,
 ): Partial<Record<Names[number], string>> {
-  const options: NonNullable<ParseArgsConfig['options']> = Object.fromEntries(
-    names.map((name) => [name, { type: 'string' as const }]),
-  );
+  return readArguments(args, { options: names, switches: [], words: 0 }).options;
+}
+
+export interface Arguments<Option extends string, Switch extends string> {
+  /** What is no option, in its order. */
+  readonly words: readonly string[];
+  /** Options with a text. */
+  readonly options: Partial<Record<Option, string>>;
+  /** Options without. */
+  readonly switches: Partial<Record<Switch, boolean>>;
+}
+
+/** Options anywhere, and at most so many words. @throws UsageError that names what is wrong. */
+export function readArguments<const Options extends readonly string[], const Switches extends readonly string[]>(
+  args: readonly string[],
+  known: { readonly options: Options; readonly switches: Switches; readonly words: number },
+): Arguments<Options[number], Switches[number]> {
+  const options: NonNullable<ParseArgsConfig['options']> = Object.fromEntries([
+    ...known.options.map((name) => [name, { type: 'string' as const }]),
+    ...known.switches.map((name) => [name, { type: 'boolean' as const }]),
+  ]);
   try {
-    const { values } = parseArgs({ args: [...args], options, strict: true, allowPositionals: false });
-    return values as Partial<Record<Names[number], string>>;
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      options,
+      strict: true,
+      allowPositionals: known.words > 0,
+    });
+    const extra = positionals[known.words];
+    if (extra !== undefined) throw new TypeError(`Unexpected argument '${extra}'`);
+    const split = (type: string): object =>
+      Object.fromEntries(Object.entries(values).filter(([, value]) => typeof value === type));
+    return { words: positionals, options: split('string'), switches: split('boolean') };
   } catch (cause) {
     throw new UsageError(cause instanceof Error ? cause.message : String(cause), 'ERR_MOBISOCK_USAGE', { cause });
   }

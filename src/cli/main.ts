@@ -4,10 +4,11 @@
  * ends with status 2 and says why; one that fails, with status 1.
  */
 import { UsageError } from '../core/errors.ts';
+import { addrselCommand } from './addrsel-command.ts';
 import type { Command } from './command.ts';
 import { rendezvousCommand } from './rendezvous-command.ts';
 
-const COMMANDS: Readonly<Record<string, Command>> = { rendezvous: rendezvousCommand };
+const COMMANDS: Readonly<Record<string, Command>> = { addrsel: addrselCommand, rendezvous: rendezvousCommand };
 
 function overview(): string {
   const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
