@@ -19,8 +19,12 @@ if (status !== 0) process.exit(status ?? 1);
 const { exports, bin = {} } = JSON.parse(readFileSync('package.json', 'utf8'));
 const libraries = Object.values(exports).map((entry) => entry.default);
 const services = [exports['./rendezvous'].default, ...Object.values(bin)];
-// The second is loaded when it is first needed, by its path.
-const sockets = [...libraries.filter((file) => !services.includes(file)), 'dist/socket/process-endpoint.js'];
+// The last two are loaded when they are first needed, by their paths.
+const sockets = [
+  ...libraries.filter((file) => !services.includes(file)),
+  'dist/socket/process-endpoint.js',
+  'dist/socket/process-resolver.js',
+];
 
 // Apart, so that what only services share with the preload is no file of its own, which would cost every start.
 for (const files of [sockets, services]) {
