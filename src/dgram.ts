@@ -9,14 +9,14 @@
 import dgram from 'node:dgram';
 import { type DgramModule, mobileDgram } from './socket/dgram/dgram-module.ts';
 import { isInstalled } from './socket/install.ts';
+import { layerOptions } from './socket/lazy.ts';
 import { loadPolicy } from './socket/policy/load-policy.ts';
-import { processEndpoint } from './socket/lazy-endpoint.ts';
 
 const module: DgramModule = isInstalled() ? dgram : makeModule();
 
 function makeModule(): DgramModule {
   const policy = loadPolicy(process.env);
-  return policy.enabled ? mobileDgram({ policy, endpoint: () => processEndpoint(policy) }) : dgram;
+  return policy.enabled ? mobileDgram(layerOptions(policy)) : dgram;
 }
 
 export const Socket: DgramModule['Socket'] = module.Socket;

@@ -12,13 +12,12 @@
  */
 import type { EndpointCounters, SessionInfo } from './l4mob/io/mobile-stream.ts';
 import { type Installation, install } from './socket/install.ts';
+import { layerOptions } from './socket/lazy.ts';
 import { loadPolicy } from './socket/policy/load-policy.ts';
-import { processEndpoint } from './socket/lazy-endpoint.ts';
 
 export type { EndpointCounters, Installation, SessionInfo };
 
-const policy = loadPolicy(process.env);
-const installation: Installation = install({ policy, endpoint: () => processEndpoint(policy) });
+const installation: Installation = install(layerOptions(loadPolicy(process.env)));
 
 /** The sessions of this process, for those who look. */
 export function sessions(): SessionInfo[] {

@@ -10,15 +10,15 @@
  */
 import net from 'node:net';
 import { isInstalled } from './socket/install.ts';
+import { layerOptions } from './socket/lazy.ts';
 import { mobileNet, type NetModule } from './socket/net.ts';
 import { loadPolicy } from './socket/policy/load-policy.ts';
-import { processEndpoint } from './socket/lazy-endpoint.ts';
 
 const module: NetModule = isInstalled() ? net : makeModule();
 
 function makeModule(): NetModule {
   const policy = loadPolicy(process.env);
-  return policy.enabled ? mobileNet({ policy, endpoint: () => processEndpoint(policy) }) : net;
+  return policy.enabled ? mobileNet(layerOptions(policy)) : net;
 }
 
 export const Socket: NetModule['Socket'] = module.Socket;

@@ -1,16 +1,28 @@
 /**
- * The endpoint of this process, loaded at the first connect, listen or bind that needs one: most of the package's code is
- * behind it, and most processes never open a socket that can be mobile (ADR 8).
+ * What a process has one of, loaded when a socket first needs it: most of the package's code is behind it, and most
+ * processes never open a socket that can be mobile, or send to an anycast address (ADR 10). Synchronous, as `connect()` is.
  */
 import { createRequire } from 'node:module';
-import type { SocketEndpoint } from './layer.ts';
+import type { LayerOptions } from './layer.ts';
 import type { Policy } from './policy/policy.ts';
 
 const require = createRequire(import.meta.url);
 
-/** As `process-endpoint.ts` says. Synchronous, as `connect()` is. */
-export function processEndpoint(policy: Policy): SocketEndpoint {
-  // The build puts this file into dist/chunks, from where the path is the same.
-  const loaded = require('../socket/process-endpoint.js') as typeof import('./process-endpoint.ts');
-  return loaded.processEndpoint(policy);
+/** What this process's sockets are to be made of, by this policy. */
+export function layerOptions(policy: Policy): LayerOptions {
+  return {
+    policy,
+    // The build puts this file into dist/chunks, from where the paths are the same.
+    endpoint: () =>
+      (require('../socket/process-endpoint.js') as typeof import('./process-endpoint.ts')).processEndpoint(policy),
+    ...(policy.knowsAnycast
+      ? {
+          anycast: {
+            mayBe: (address: string) => policy.mayBeAnycast(address),
+            resolver: () =>
+              (require('../socket/process-resolver.js') as typeof import('./process-resolver.ts')).processResolver(),
+          },
+        }
+      : {}),
+  };
 }

@@ -6,6 +6,7 @@ import { readJsonFile } from '../../core/json-file.ts';
 import type { JsonValue } from '../../core/json-text.ts';
 import { type Check, integer, list, type Problems, record, type Shape } from '../../core/shape.ts';
 import {
+  anycast,
   destination,
   groups,
   host,
@@ -69,6 +70,7 @@ const policyFile: Shape<PolicySettings> = record(
     sessionTimeoutMs: integer(1, LONGEST_MS),
     headStartMs: integer(0, LONGEST_HEAD_START_MS),
     natKeepAliveMs: integer(LEAST_NAT_KEEPALIVE_MS, LONGEST_MS),
+    anycast,
     rendezvous,
     limits,
     rules: list(outgoingRule, RULE_LIMIT),

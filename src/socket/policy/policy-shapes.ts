@@ -30,6 +30,9 @@ export const mobility: Shape<Mobility> = oneOf(MOBILITIES);
 export const suites: Shape<readonly SuiteName[]> = list(oneOf(SUITE_NAMES), SUITE_NAMES.length, 'unique');
 export const groups: Shape<readonly GroupName[]> = list(oneOf(GROUP_NAMES), GROUP_NAMES.length, 'unique');
 export const prefix: Shape<Prefix> = parsed(parsePrefix);
+/** Prefixes are tried at every connect and every datagram to an address that is looked up. */
+const ANYCAST_LIMIT = 64;
+export const anycast: Shape<readonly Prefix[]> = list(prefix, ANYCAST_LIMIT);
 export const destination: Shape<Destination> = parsed(parseDestination);
 /** The name or address of one host, in canonical form. */
 export const host: Shape<string> = (value, place, check) =>

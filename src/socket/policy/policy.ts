@@ -64,6 +64,8 @@ export class Policy {
   readonly limits: Limits;
   readonly peers: readonly ConfiguredPeer[];
 
+  /** Destinations that can be anycast; none of them where mobisock is switched off. */
+  readonly #anycast: readonly Prefix[];
   readonly #rules: RuleTable;
   /** Every mode that can come out for a peer, and for a listener. */
   readonly #peerModes: ReadonlySet<Mobility>;
@@ -84,6 +86,7 @@ export class Policy {
     this.events = settings.events;
     this.rendezvous = settings.rendezvous;
     this.limits = settings.limits ?? {};
+    this.#anycast = (enabled && settings.anycast) || [];
     this.peers = (enabled && settings.peers) || [];
     const rules = (enabled && settings.rules) || [];
     this.#rules = new RuleTable(rules);
@@ -94,6 +97,18 @@ export class Policy {
     this.#listenerModes = new Set([this.mobility, ...this.#listeners.map((listener) => listener.mobility)]);
     this.#otherListeners = compileListener(undefined, ANY_PORT, this.mobility, undefined);
     this.#peers = new Map(this.peers.map((peer) => [`${peer.host} ${peer.port}`, peer]));
+  }
+
+  /** Whether any address can be anycast. */
+  get knowsAnycast(): boolean {
+    return this.#anycast.length > 0;
+  }
+
+  /** Whether that one can be: it is resolved to the member that answers there, before anything is sent. */
+  mayBeAnycast(address: string): boolean {
+    if (this.#anycast.length === 0) return false;
+    const words = addressWords(address);
+    return words !== undefined && this.#anycast.some((prefix) => prefixMatches(prefix, words));
   }
 
   /** What holds for a connection. `off` is also the answer where `auto` leaves loopback alone. */

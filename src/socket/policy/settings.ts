@@ -115,6 +115,8 @@ export interface PolicySettings {
   readonly headStartMs?: number;
   /** Empty data on datagram flows after so long without any; absent: never. */
   readonly natKeepAliveMs?: number;
+  /** Destinations that can be anycast. */
+  readonly anycast?: readonly Prefix[];
   readonly events?: EventsTarget;
   readonly rendezvous?: readonly RendezvousSetting[];
   readonly limits?: Limits;

@@ -33,10 +33,10 @@ function problem(run: () => unknown): { message: string; code: string } {
 }
 
 const ALL_VARIABLES =
-  'MOBISOCK, MOBISOCK_POLICY, MOBISOCK_MOBILITY, MOBISOCK_SUITES, MOBISOCK_GROUPS, MOBISOCK_SESSION_PORT, MOBISOCK_SESSION_TIMEOUT, MOBISOCK_HEAD_START, MOBISOCK_NAT_KEEPALIVE, MOBISOCK_RENDEZVOUS, MOBISOCK_EVENTS';
+  'MOBISOCK, MOBISOCK_POLICY, MOBISOCK_MOBILITY, MOBISOCK_SUITES, MOBISOCK_GROUPS, MOBISOCK_SESSION_PORT, MOBISOCK_SESSION_TIMEOUT, MOBISOCK_HEAD_START, MOBISOCK_NAT_KEEPALIVE, MOBISOCK_ANYCAST, MOBISOCK_RENDEZVOUS, MOBISOCK_EVENTS';
 const SUITES = 'hmac-sha256-128, aes-128-gmac, aes-128-gcm, chacha20-poly1305';
 const FILE_KEYS =
-  'mobility, suites, groups, sessionPort, sessionTimeoutMs, headStartMs, natKeepAliveMs, rendezvous, limits, rules, listeners, peers';
+  'mobility, suites, groups, sessionPort, sessionTimeoutMs, headStartMs, natKeepAliveMs, anycast, rendezvous, limits, rules, listeners, peers';
 
 describe('an empty environment', () => {
   it('means auto and leaves everything else to the defaults of the endpoint', () => {
@@ -340,6 +340,10 @@ describe('each wrong value in the file is told with its key path', () => {
     [{ listeners: [{ from: ['x'] }] }, `p.json: listeners[0].from[0]: found "x", ${prefix}`],
     [{ listeners: [{ from: [] }] }, 'p.json: listeners[0].from: found an empty list, expected at least one item'],
     [{ listeners: [{ address: 'lo', mobility: 'off' }] }, `p.json: listeners[0].address: found "lo", ${prefix}`],
+    [
+      { anycast: ['2001:db8::/200'] },
+      'p.json: anycast[0]: found "2001:db8::/200", expected a prefix length from 0 to 128',
+    ],
     [
       { rendezvous: [7] },
       'p.json: rendezvous[0]: found 7, expected a host, with a port or without, such as "rendezvous.example.org:4474"',

@@ -222,3 +222,20 @@ describe('datagrams', () => {
     expect(listening.mayOpenFlows('192.0.2.1')).toBe(false);
   });
 });
+
+describe('anycast', () => {
+  it('only what is named can be', () => {
+    const policy = policyOf({ anycast: ['2001:db8:53::/48', '192.0.2.53'] });
+    expect(policy.knowsAnycast).toBe(true);
+    const named = ['2001:db8:53::1', '2001:DB8:53:0::2', '192.0.2.53', '::ffff:192.0.2.53'];
+    const others = ['2001:db8:54::1', '192.0.2.54', 'x', '::1'];
+    expect([...named, ...others].filter((address) => policy.mayBeAnycast(address))).toEqual(named);
+    expect(policyOf({}).knowsAnycast).toBe(false);
+  });
+
+  it('by the environment too, which the kill switch makes nothing of', () => {
+    const named = { MOBISOCK_ANYCAST: '2000::/3, 192.0.2.53' };
+    expect(loadPolicy(named).mayBeAnycast('2001:db8::1')).toBe(true);
+    expect(loadPolicy({ ...named, MOBISOCK: 'off' }).knowsAnycast).toBe(false);
+  });
+});
