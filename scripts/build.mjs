@@ -18,7 +18,7 @@ if (status !== 0) process.exit(status ?? 1);
 
 const { exports, bin = {} } = JSON.parse(readFileSync('package.json', 'utf8'));
 const libraries = Object.values(exports).map((entry) => entry.default);
-const services = [exports['./rendezvous'].default, ...Object.values(bin)];
+const services = [exports['./rendezvous'].default, exports['./aarp'].default, ...Object.values(bin)];
 // The last two are loaded when they are first needed, by their paths.
 const sockets = [
   ...libraries.filter((file) => !services.includes(file)),

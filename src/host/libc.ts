@@ -9,8 +9,10 @@ import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 
 export const AF_UNIX = 1;
+export const AF_INET6 = 10;
 export const AF_NETLINK = 16;
 export const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 // The values of every Linux architecture that node runs on (only Alpha, MIPS and SPARC differ).
 export const SOCK_NONBLOCK = 0o4000;
@@ -19,6 +21,7 @@ export const SOCK_CLOEXEC = 0o2000000;
 export interface Libc {
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: Uint8Array): number;
+  setOption(fd: number, level: number, option: number, value: Uint8Array): number;
   /** A pair of connected descriptors, or a negative errno. */
   socketpair(domain: number, type: number, protocol: number): readonly [number, number] | number;
   send(fd: number, bytes: Uint8Array): number;
@@ -65,6 +68,7 @@ function openLibc(): Libc {
   const lib = koffi.load(null);
   const socket = lib.func('int socket(int, int, int)');
   const bind = lib.func('int bind(int, const void *, unsigned int)');
+  const setsockopt = lib.func('int setsockopt(int, int, int, const void *, unsigned int)');
   const socketpair = lib.func('int socketpair(int, int, int, void *)');
   const send = lib.func('intptr_t send(int, const void *, size_t, int)');
   const recv = lib.func('intptr_t recv(int, void *, size_t, int)');
@@ -75,6 +79,7 @@ function openLibc(): Libc {
   return {
     socket: (domain, type, protocol) => checked(socket(domain, type, protocol)),
     bind: (fd, address) => checked(bind(fd, address, address.length)),
+    setOption: (fd, level, option, value) => checked(setsockopt(fd, level, option, value, value.length)),
     socketpair: (domain, type, protocol) => {
       const pair = new Int32Array(2);
       const result = checked(socketpair(domain, type, protocol, pair));
