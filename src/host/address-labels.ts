@@ -2,7 +2,8 @@
  * The labels in the kernel's policy table: read by everybody, changed by root.
  */
 import { execFileSync } from 'node:child_process';
-import { type Libc, libcFailure, loadLibc } from './libc.ts';
+import { constants } from 'node:os';
+import { type Libc, libcFailure, loadLibc, systemError } from './libc.ts';
 import { encodeDeletedLabel, encodeLabelDump, encodeNewLabel, type LabelMessage } from './netlink/label-messages.ts';
 import { NetlinkSocket } from './netlink/netlink-socket.ts';
 
@@ -62,7 +63,7 @@ function change(
   if (libc === undefined) throw new Error('labels can only be changed with koffi', { cause: libcFailure() });
   const interfaceIndex = interfaceName === undefined ? 0 : libc.interfaceIndex(interfaceName);
   if (interfaceName !== undefined && interfaceIndex === 0) {
-    throw Object.assign(new Error(`no interface ${interfaceName}`), { code: 'ENODEV' });
+    throw systemError('if_nametoindex', -constants.errno.ENODEV);
   }
   withSocket(libc, (socket) =>
     socket.ask(
