@@ -184,9 +184,12 @@ export class DatagramFlow {
     if (!this.#over) this.#close(now, 'local');
   }
 
-  /** Says once more that the flow is over, which {@link close} has said. */
+  /** Says once more, and from the beginning, that the flow is over, unless the peer has answered. */
   closeAgain(now: Instant): void {
-    if (this.#phase === 'closed') this.#sayClosed(now, this.#paths.current);
+    if (this.#phase !== 'closed' || this.#ladder === undefined) return;
+    this.#phaseEndsAt = now + LINGER_MS;
+    this.#ladder.restart(now);
+    this.#handleClosedTimeout(now);
   }
 
   // ---- packets in ----------------------------------------------------------------------------------------------------

@@ -165,16 +165,21 @@ export class FlowDriver implements AlarmOwner {
   }
 
   /**
-   * Ends the flow, whose socket is about to go: from now on it is on another. What comes back is to go from the old one,
-   * and behind what has gone from the other by then: it is older, so that a peer that hears both answers the other.
+   * Ends the flow, whose socket is about to go: from now on it is on another, and waits there for {@link closeAgain}.
+   * What comes back is to go from the old one.
    */
   part(now: Instant, host: FlowHost): DatagramTransmit | undefined {
     this.#host = host;
     this.flow.close(now);
     const first = this.flow.pollTransmit();
+    this.#settle(now);
+    host.alarm.forget(this);
+    return first;
+  }
+
+  closeAgain(now: Instant): void {
     this.flow.closeAgain(now);
     this.#settle(now);
-    return first;
   }
 
   /** Forgets the flow without a word: who would hear it knows nothing of it, or is gone. */
