@@ -7,8 +7,13 @@ import { UsageError } from '../core/errors.ts';
 import { addrselCommand } from './addrsel-command.ts';
 import type { Command } from './command.ts';
 import { rendezvousCommand } from './rendezvous-command.ts';
+import { resolveCommand } from './resolve-command.ts';
 
-const COMMANDS: Readonly<Record<string, Command>> = { addrsel: addrselCommand, rendezvous: rendezvousCommand };
+const COMMANDS: Readonly<Record<string, Command>> = {
+  addrsel: addrselCommand,
+  rendezvous: rendezvousCommand,
+  resolve: resolveCommand,
+};
 
 function overview(): string {
   const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
