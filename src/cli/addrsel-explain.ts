@@ -19,6 +19,7 @@ import type { SourceAddress } from '../addrsel/source-address.ts';
 import { addressBytes, familyOf, isLinkLocal } from '../core/address.ts';
 import { UsageError } from '../core/errors.ts';
 import { type AddressFacts, readAddressFacts } from '../host/address-facts.ts';
+import { libcFailure, loadLibc } from '../host/libc.ts';
 import { readArguments } from './command.ts';
 
 const RULES = {
@@ -49,6 +50,8 @@ export async function explain(args: readonly string[]): Promise<void> {
   if (!Object.hasOwn(RULES, rules)) {
     throw new UsageError(`--rules: found "${rules}", expected one of ${Object.keys(RULES).join(', ')}`);
   }
+  if (loadLibc() === undefined)
+    throw new Error('routes can only be asked for on Linux and with koffi', { cause: libcFailure() });
   const { source, destination } = RULES[rules as keyof typeof RULES];
   const question: Question = {
     sourceTable: readTable(table ?? 'kernel'),

@@ -17,9 +17,9 @@ let directory: string;
 
 async function run(
   args: readonly string[],
-  before: readonly string[] = [],
+  { before = [], flags = [] }: { readonly before?: readonly string[]; readonly flags?: readonly string[] } = {},
 ): Promise<{ code: number | null; output: string }> {
-  const argv = [...before, process.execPath, COMMAND, 'addrsel', ...args];
+  const argv = [...before, process.execPath, ...flags, COMMAND, 'addrsel', ...args];
   const child = namespace.spawn('sh', ['-c', 'exec "$@" 2>&1', 'sh', ...argv]);
   let output = '';
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
@@ -145,7 +145,7 @@ describe.skipIf(!namespacesAvailable)('mobisock addrsel', () => {
   });
 
   it('says what it needs', async () => {
-    const { code, output } = await run(['set', 'fd00::/8', '--label', '7', '--kernel'], POWERLESS);
+    const { code, output } = await run(['set', 'fd00::/8', '--label', '7', '--kernel'], { before: POWERLESS });
     expect({ code, output }).toEqual({
       code: 1,
       output:
@@ -154,6 +154,19 @@ describe.skipIf(!namespacesAvailable)('mobisock addrsel', () => {
     expect(await run(['set', '2001:db8:9::/48', '--remove', '--kernel'])).toEqual({
       code: 1,
       output: 'mobisock: ip addrlabel del prefix 2001:db8:9::/48: the kernel has no such entry\n',
+    });
+  });
+
+  it('without koffi reads labels by ip, and says what it cannot do', async () => {
+    const flags = ['--no-addons'];
+    expect(await run(['show', 'kernel'], { flags })).toEqual(await run(['show', 'kernel']));
+    expect(await run(['explain', '2001:db8:1::9'], { flags })).toEqual({
+      code: 1,
+      output: 'mobisock: routes can only be asked for on Linux and with koffi\n',
+    });
+    expect(await run(['set', '2001:db8::/32', '--label', '7', '--kernel'], { flags })).toEqual({
+      code: 1,
+      output: 'mobisock: ip addrlabel add prefix 2001:db8::/32 label 7: labels can only be changed with koffi\n',
     });
   });
 
