@@ -72,8 +72,8 @@ describe('a client', () => {
     asking.send('10 list');
     const listed = await asking.take(4);
     expect(listed.map((line) => line.replace(/\d+$/, 'TTL'))).toEqual([
-      '10 item cast fd00::53 anycast 2001:db8::1 TTL',
-      '10 item cast fd00::9 unicast TTL',
+      '10 item cast fd00::53 anycast 2001:db8::1 confirmed TTL',
+      '10 item cast fd00::9 unicast fd00::9 confirmed TTL',
       '10 item mobility [2001:db8::1]:443 plain TTL',
       '10 ok TTL',
     ]);
@@ -126,6 +126,20 @@ describe('a client', () => {
     expect(await asking.take(1)).toEqual([expect.stringMatching(/^- error malformed /)]);
     expect(count(running, 'aarpd_errors_total{code="too-long"}')).toBe(1);
     expect(count(running, 'aarpd_errors_total{code="malformed"}')).toBe(3);
+  });
+
+  it('may say that an address is unicast, but not which member an anycast address has', async () => {
+    const resolver = members();
+    await daemon(resolver);
+    const asking = await client();
+    expect(await asking.ask('1 verdict put cast fd00::1 unicast 60000')).toBe('1 ok');
+    expect(await asking.ask('2 resolve fd00::1')).toBe('2 ok unicast fd00::1 confirmed 60000');
+    expect(await asking.ask('3 verdict put cast fd00::1 anycast 60000')).toBe('3 ok');
+    expect(await asking.ask('4 verdict get cast fd00::1')).toBe('4 ok unknown');
+    expect(await asking.ask('5 verdict put cast fd00::53 anycast 2001:db8::666 60000')).toMatch(/^5 error malformed/);
+    await asking.ask('6 resolve fd00::53');
+    expect(await asking.ask('7 verdict put cast fd00::53 anycast 60000')).toBe('7 ok');
+    expect(await asking.ask('8 verdict get cast fd00::53')).toBe('8 ok anycast 60000');
   });
 
   it('that ends its side is answered first', async () => {

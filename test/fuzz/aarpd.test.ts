@@ -39,11 +39,14 @@ const REPLIES = [
   'x item a 1',
 ].map((text) => Buffer.from(text));
 const FILES = [
-  encodeVerdictFile([
-    { about: 'cast', subject: 'fd00::53', verdict: 'anycast', unicast: '2001:db8::7', until: NOW + 1 },
-    { about: 'mobility', subject: '[2001:db8::1]:443', verdict: 'plain', until: NOW + 1 },
-  ]),
-  encodeVerdictFile([{ about: 'cast', subject: 'fe80::1%eth0', verdict: 'unicast', until: NOW + 1 }]),
+  encodeVerdictFile({
+    destinations: [{ destination: '[2001:db8::1]:443', verdict: 'plain', until: NOW + 1 }],
+    resolutions: [{ address: 'fd00::53', kind: 'anycast', unicast: '2001:db8::7', until: NOW + 1 }],
+  }),
+  encodeVerdictFile({
+    destinations: [],
+    resolutions: [{ address: 'fe80::1%eth0', kind: 'unicast', unicast: 'fe80::1%eth0', until: NOW + 1 }],
+  }),
 ].map((text) => Buffer.from(text));
 
 function mutate(random: SeededRandom, seeds: readonly Buffer[]): Buffer {

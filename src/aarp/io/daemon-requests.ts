@@ -1,29 +1,29 @@
 /**
  * What aarpd answers: requests of all clients against one resolver and one store of verdicts. A resolution that is
- * known, by the resolver or from before a restart, is answered at once.
+ * known is answered at once.
  */
+import { UsageError } from '../../core/errors.ts';
 import { wallNow } from '../../host/clock.ts';
 import type { DaemonCounters } from '../daemon-counters.ts';
-import {
-  type ErrorWord,
-  MAX_VERDICT_MS,
-  PROTOCOL_VERSION,
-  type Reply,
-  type Request,
-  type VerdictSubject,
-} from '../daemon-protocol.ts';
+import { type ErrorWord, PROTOCOL_VERSION, type Reply, type Request, type VerdictSubject } from '../daemon-protocol.ts';
 import { type Metric, samplesOf } from '../metrics.ts';
 import { type Resolution, type Resolver, UnresolvedError, type UnresolvedReason } from '../resolution.ts';
-import type { Verdict, VerdictStore } from '../verdict-store.ts';
+import type { DestinationVerdict, VerdictStore } from '../verdict-store.ts';
+
+/** A resolver whose memory can be looked at and added to. */
+export interface RememberingResolver extends Resolver {
+  list(): Resolution[];
+  remember(resolution: Resolution): void;
+}
 
 export interface DaemonRequestsInit {
-  readonly resolver: Resolver;
+  readonly resolver: RememberingResolver;
   readonly store: VerdictStore;
   readonly counters: DaemonCounters;
   /** What the daemon is, with its version: one word, for `hello`. */
   readonly software: string;
-  /** Called after the store may have changed. */
-  onVerdict(): void;
+  /** Called after what is known may have changed. */
+  onChange(): void;
   /** Everything that `stats` tells. */
   metrics(): readonly Metric[];
 }
@@ -49,7 +49,17 @@ export class DaemonRequests {
 
   /** `watch` is not among them: it belongs to a connection. */
   answer(request: AnsweredHere): Answer {
-    const { store } = this.#init;
+    try {
+      return this.#answer(request);
+    } catch (error) {
+      // Text that is an address, but of no host: a group.
+      if (error instanceof UsageError) return [errorReply(request.id, 'malformed', error)];
+      throw error;
+    }
+  }
+
+  #answer(request: AnsweredHere): Answer {
+    const { resolver, store, onChange } = this.#init;
     const { id } = request;
     switch (request.verb) {
       case 'hello':
@@ -58,91 +68,70 @@ export class DaemonRequests {
       case 'resolve':
         return this.#resolve(id, request.address);
       case 'failed':
-        this.#failed(request.address, request.unicast);
+        resolver.failed(request.address, request.unicast);
+        onChange();
         return [ok(id)];
       case 'flush':
-        this.#flush(request.address);
+        resolver.flush(request.address);
+        onChange();
         return [ok(id)];
       case 'list':
-        return listed(id, store.current(wallNow()));
+        return listed(id, resolver.list(), store.current(wallNow()));
       case 'stats':
         return counted(id, this.#init.metrics());
-      case 'verdict-get': {
-        const verdict = store.get(wallNow(), request.of);
-        return [verdict === undefined ? ok(id, 'unknown') : ok(id, verdict.verdict, ttlOf(verdict))];
-      }
-      case 'verdict-put': {
-        const { of, verdict, ttlMs } = request;
-        store.put({ ...of, verdict, until: wallNow() + ttlMs });
-        this.#init.onVerdict();
+      case 'verdict-get':
+        return [ok(id, ...this.#verdictOn(request.of))];
+      case 'verdict-put':
+        this.#put(request);
+        onChange();
         return [ok(id)];
-      }
     }
   }
 
   #resolve(id: string, address: string): Answer {
-    const { resolver, counters } = this.#init;
-    const known = resolver.cached(address) ?? this.#remembered(address);
+    const { resolver, counters, onChange } = this.#init;
+    const known = resolver.cached(address);
     if (known !== undefined) {
       counters.resolvedFromCache += 1;
       return [resolved(id, known)];
     }
     return resolver.resolve(address).then(
       (resolution) => {
-        this.#remember(resolution);
+        onChange();
         return resolved(id, resolution);
       },
-      (error: unknown): Reply => {
-        const code = error instanceof UnresolvedError ? WORD_FOR[error.reason] : 'failed';
-        return { id, kind: 'error', code, message: error instanceof Error ? error.message : String(error) };
-      },
+      (error: unknown) =>
+        errorReply(id, error instanceof UnresolvedError ? WORD_FOR[error.reason] : 'malformed', error),
     );
   }
 
-  /** From before a restart, or what a client has said of it. */
-  #remembered(address: string): Resolution | undefined {
-    const verdict = this.#init.store.get(wallNow(), castOf(address));
-    if (verdict === undefined) return undefined;
-    const unicast = verdict.verdict === 'unicast' ? address : verdict.unicast;
-    if (unicast === undefined) return undefined;
-    return {
-      address,
-      kind: verdict.verdict === 'unicast' ? 'unicast' : 'anycast',
-      unicast,
-      confirmed: true,
-      ttlMs: ttlOf(verdict),
-    };
-  }
-
-  #remember({ address, kind, unicast, confirmed, ttlMs }: Resolution): void {
-    if (!confirmed) return;
-    const until = wallNow() + Math.min(ttlMs, MAX_VERDICT_MS);
-    this.#init.store.put({ ...castOf(address), verdict: kind, ...(kind === 'anycast' && { unicast }), until });
-    this.#init.onVerdict();
-  }
-
-  #failed(address: string, unicast: string): void {
+  #verdictOn({ about, subject }: VerdictSubject): readonly (string | number)[] {
     const { resolver, store } = this.#init;
-    if (store.get(wallNow(), castOf(address))?.unicast === unicast) store.delete(castOf(address));
-    resolver.failed(address, unicast);
-    this.#init.onVerdict();
+    if (about === 'mobility') {
+      const found = store.get(wallNow(), subject);
+      return found === undefined ? ['unknown'] : [found.verdict, ttlOf(found)];
+    }
+    const known = resolver.cached(subject);
+    return known === undefined ? ['unknown'] : [known.kind, Math.ceil(known.ttlMs)];
   }
 
-  #flush(address: string | undefined): void {
+  /** Which member an anycast address has is for aarpd to find out: a client can only make it ask again. */
+  #put({ of: { about, subject }, verdict, ttlMs }: Extract<Request, { readonly verb: 'verdict-put' }>): void {
     const { resolver, store } = this.#init;
-    if (address === undefined) store.deleteAll('cast');
-    else store.delete(castOf(address));
-    resolver.flush(address);
-    this.#init.onVerdict();
+    if (about === 'mobility') {
+      store.put({ destination: subject, verdict: verdict === 'mobile' ? 'mobile' : 'plain', until: wallNow() + ttlMs });
+    } else if (verdict === 'unicast') {
+      resolver.remember({ address: subject, kind: 'unicast', unicast: subject, confirmed: true, ttlMs });
+    } else if (resolver.cached(subject)?.kind === 'unicast') resolver.flush(subject);
   }
 }
 
-function castOf(address: string): VerdictSubject {
-  return { about: 'cast', subject: address };
-}
-
-function ttlOf({ until }: Verdict): number {
+function ttlOf({ until }: DestinationVerdict): number {
   return Math.ceil(until - wallNow());
+}
+
+function errorReply(id: string, code: ErrorWord, error: unknown): Reply {
+  return { id, kind: 'error', code, message: error instanceof Error ? error.message : String(error) };
 }
 
 function ok(id: string, ...words: readonly (string | number)[]): Reply {
@@ -153,13 +142,19 @@ function resolved(id: string, { kind, unicast, confirmed, ttlMs }: Resolution): 
   return ok(id, kind, unicast, confirmed ? 'confirmed' : 'unconfirmed', Math.ceil(ttlMs));
 }
 
-function* listed(id: string, verdicts: readonly Verdict[]): Iterable<Reply> {
-  for (const verdict of verdicts) {
-    const { about, subject, unicast } = verdict;
-    const words = [about, subject, verdict.verdict, ...(unicast === undefined ? [] : [unicast]), ttlOf(verdict)];
-    yield { id, kind: 'item', words: words.map(String) };
+function* listed(
+  id: string,
+  resolutions: readonly Resolution[],
+  destinations: readonly DestinationVerdict[],
+): Iterable<Reply> {
+  for (const { address, kind, unicast, confirmed, ttlMs } of resolutions) {
+    const trust = confirmed ? 'confirmed' : 'unconfirmed';
+    yield { id, kind: 'item', words: ['cast', address, kind, unicast, trust, String(Math.ceil(ttlMs))] };
   }
-  yield ok(id, verdicts.length);
+  for (const found of destinations) {
+    yield { id, kind: 'item', words: ['mobility', found.destination, found.verdict, String(ttlOf(found))] };
+  }
+  yield ok(id, resolutions.length + destinations.length);
 }
 
 function* counted(id: string, metrics: readonly Metric[]): Iterable<Reply> {

@@ -2,14 +2,14 @@
  * The verdicts of aarpd in a file: read once, written after changes, whole or not at all. A file that cannot be read as
  * what it should be is kept aside, never overwritten; a disk that is full costs nothing but the next restart.
  */
+import { renameSync } from 'node:fs';
 import { mkdir, open, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { WireError } from '../../core/errors.ts';
 import { Alarm, monotonicNow, wallNow } from '../../host/clock.ts';
 import { readFileStart } from '../../host/file-start.ts';
 import type { DaemonCounters } from '../daemon-counters.ts';
-import { decodeVerdictFile, encodeVerdictFile, VERDICT_FILE_LIMIT_BYTES } from '../verdict-file.ts';
-import type { VerdictStore } from '../verdict-store.ts';
+import { decodeVerdictFile, encodeVerdictFile, type KeptVerdicts, VERDICT_FILE_LIMIT_BYTES } from '../verdict-file.ts';
 
 /** Changes come in bursts; a crash costs the verdicts of this long, which are found out again. */
 const WRITE_DELAY_MS = 2_000;
@@ -18,7 +18,8 @@ const RETRY_DELAY_MS = 60_000;
 
 export interface VerdictCacheFileInit {
   readonly path: string;
-  readonly store: VerdictStore;
+  /** What is to be kept, now. */
+  current(): KeptVerdicts;
   readonly counters: DaemonCounters;
   /** Called with what whoever runs the daemon should know. */
   warn(message: string): void;
@@ -27,37 +28,44 @@ export interface VerdictCacheFileInit {
 export class VerdictCacheFile {
   readonly #init: VerdictCacheFileInit;
   readonly #alarm: Alarm;
-  #savedChanges: number;
+  #changed = false;
   #writing: Promise<void> = Promise.resolve();
   #failing = false;
 
   constructor(init: VerdictCacheFileInit) {
     this.#init = init;
-    this.#savedChanges = init.store.changes;
     this.#alarm = new Alarm(() => void this.save());
     this.#alarm.unref();
   }
 
-  /** Puts what the file has into the store. Never rejects: what is wrong is told, and the store is empty then. */
-  async load(): Promise<void> {
-    const { path, store, warn } = this.#init;
+  /** What the file has. Never throws: what is wrong is told, and then there is nothing. */
+  load(): KeptVerdicts {
+    const { path, warn } = this.#init;
     try {
-      const bytes = readFileStart(path, VERDICT_FILE_LIMIT_BYTES + 1);
-      for (const verdict of decodeVerdictFile(bytes, wallNow())) store.put(verdict);
-      this.#savedChanges = store.changes;
+      return decodeVerdictFile(readFileStart(path, VERDICT_FILE_LIMIT_BYTES + 1), wallNow());
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-      if (!(error instanceof WireError))
-        return warn(`${path}: cannot be read (${messageOf(error)}); the cache starts empty`);
-      const aside = `${path}.bad`;
-      warn(`${path}: ${messageOf(error)}; the cache starts empty, and the file is kept as ${aside}`);
-      await rename(path, aside).catch((cause: Error) => warn(`${path}: cannot be kept (${cause.message})`));
+      const there = (error as NodeJS.ErrnoException).code !== 'ENOENT';
+      if (error instanceof WireError) this.#keepAside(error);
+      else if (there) warn(`${path}: cannot be read (${messageOf(error)}); the cache starts empty`);
+      return { destinations: [], resolutions: [] };
+    }
+  }
+
+  #keepAside({ message }: WireError): void {
+    const { path, warn } = this.#init;
+    const aside = `${path}.bad`;
+    warn(`${path}: ${message}; the cache starts empty, and the file is kept as ${aside}`);
+    try {
+      renameSync(path, aside);
+    } catch (error) {
+      warn(`${path}: cannot be kept (${messageOf(error)})`);
     }
   }
 
   /** To be called after changes: writes them soon. */
   touch(): void {
-    if (this.#alarm.deadline !== undefined || this.#init.store.changes === this.#savedChanges) return;
+    this.#changed = true;
+    if (this.#alarm.deadline !== undefined) return;
     this.#alarm.set(monotonicNow() + (this.#failing ? RETRY_DELAY_MS : WRITE_DELAY_MS));
   }
 
@@ -74,11 +82,11 @@ export class VerdictCacheFile {
   }
 
   async #write(): Promise<void> {
-    const { path, store, counters, warn } = this.#init;
-    const { changes } = store;
-    if (changes === this.#savedChanges) return;
+    if (!this.#changed) return;
+    const { path, current, counters, warn } = this.#init;
+    this.#changed = false;
     try {
-      await replaceFile(path, encodeVerdictFile(store.current(wallNow())));
+      await replaceFile(path, encodeVerdictFile(current()));
     } catch (error) {
       counters.cacheWriteFailures += 1;
       if (!this.#failing) warn(`${path}: cannot be written (${messageOf(error)}); the cache is in memory only`);
@@ -88,8 +96,6 @@ export class VerdictCacheFile {
     counters.cacheWrites += 1;
     if (this.#failing) warn(`${path}: written again`);
     this.#failing = false;
-    this.#savedChanges = changes;
-    this.touch();
   }
 }
 
