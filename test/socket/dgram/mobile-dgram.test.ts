@@ -232,6 +232,32 @@ describe('A connected socket with a flow', () => {
     expect((await still).text).toBe('still');
   });
 
+  it('over IPv6 keeps a port that it asked for, and its flow', async () => {
+    const { endpoint } = mobileLayer();
+    const server = await boundSocket('udp6', { port: 0, address: '::1' });
+    const first = await boundSocket('udp6', { port: 0, address: '::1' });
+    const { port } = first.address();
+    first.close();
+    await once(first, 'close');
+    const client = await connectTo(await boundSocket('udp6', { port, address: '::1' }), server.address().port, '::1');
+    const former = handleOf(client);
+    for (const text of ['hello', 'again']) {
+      const atServer = heard(server);
+      client.send(text);
+      const { from } = await atServer;
+      expect(from.port).toBe(port);
+      const answer = heard(client);
+      server.send(text, from.port, from.address);
+      expect((await answer).text).toBe(text);
+    }
+    expect(handleOf(client)).not.toBe(former);
+    expect(kernelNames(client)).toMatchObject({ local: { address: '::1', port }, remote: -constants.errno.ENOTCONN });
+    expect(endpoint.datagrams.at(port).flows).toBe(1);
+    client.disconnect();
+    await connectTo(client, server.address().port, '::1');
+    expect(client.address().port).toBe(port);
+  });
+
   it('over IPv6 hears nothing more when it is closed in that moment', async () => {
     mobileLayer();
     const server = await boundSocket('udp6', { port: 0, address: '::1' });
