@@ -2,6 +2,7 @@
  * What is measured. Each scenario gives one figure per variant and round; rounds go over all variants in turn, so that
  * a machine that gets slower gets slower for all.
  */
+import { ANYCAST_SCENARIOS } from './anycast-scenarios.ts';
 import { DATAGRAM_SCENARIOS } from './datagram-scenarios.ts';
 import { GIVE_UP_MS, handoverMissing, handoverMs } from './handover.ts';
 import { runPair, start } from './run-programs.ts';
@@ -156,4 +157,5 @@ export const SCENARIOS: readonly Scenario[] = [
     measure: handoverMs,
   },
   ...DATAGRAM_SCENARIOS,
+  ...ANYCAST_SCENARIOS,
 ];

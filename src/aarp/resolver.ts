@@ -115,11 +115,17 @@ export class AnycastResolver {
 
   /** All that is known and holds. */
   list(now: Instant): Resolution[] {
-    return [...this.#entries.keys()].map((ip) => this.cached(now, ip)).filter((found) => found !== undefined);
+    return [...this.#entries.keys()].map((ip) => this.#known(now, ip)).filter((found) => found !== undefined);
   }
 
   /** `ip` in canonical text. */
   cached(now: Instant, ip: string): Resolution | undefined {
+    const known = this.#known(now, ip);
+    if (known !== undefined) this.counters.hits += 1;
+    return known;
+  }
+
+  #known(now: Instant, ip: string): Resolution | undefined {
     const entry = this.#entries.get(ip);
     if (entry === undefined || entry.verdict.kind === 'none' || entry.expiresAt <= now) return undefined;
     return resolutionOf(ip, entry.verdict, entry.expiresAt - now);

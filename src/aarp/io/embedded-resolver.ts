@@ -87,6 +87,8 @@ export class EmbeddedResolver implements Resolver {
   }
 
   resolve(address: string): Promise<Resolution> {
+    const known = this.cached(address);
+    if (known !== undefined) return Promise.resolve(known);
     return new Promise((resolve, reject) => {
       if (this.#closed) throw new UnresolvedError(address, 'closed');
       const caller = this.#core.resolve(monotonicNow(), address);
