@@ -6,11 +6,13 @@
 import { UsageError } from '../core/errors.ts';
 import { addrselCommand } from './addrsel-command.ts';
 import type { Command } from './command.ts';
+import { doctorCommand } from './doctor-command.ts';
 import { rendezvousCommand } from './rendezvous-command.ts';
 import { resolveCommand } from './resolve-command.ts';
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   addrsel: addrselCommand,
+  doctor: doctorCommand,
   rendezvous: rendezvousCommand,
   resolve: resolveCommand,
 };

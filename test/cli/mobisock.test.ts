@@ -48,7 +48,7 @@ describe('mobisock', () => {
   });
 
   it.each([
-    [['rendezvouz'], 'unknown command "rendezvouz", expected one of addrsel, rendezvous, resolve'],
+    [['rendezvouz'], 'unknown command "rendezvouz", expected one of addrsel, doctor, rendezvous, resolve'],
     [['toString'], 'unknown command "toString"'],
     [['rendezvous', '--port', '1'], "'--port'"],
     [['rendezvous', 'now'], "'now'"],
