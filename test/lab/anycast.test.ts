@@ -79,6 +79,15 @@ describe.skipIf(missing)('three members of an anycast address', () => {
       expect(await client.report('unresolved')).toMatchObject({ code: 'ERR_MOBISOCK_UNRESOLVED' });
     });
 
+    test('a member whose replies come from an address without a way back is named by one that has it', async () => {
+      const { namespace } = network.host('near');
+      // An address of the anycast prefix, of which the router knows nothing else.
+      await namespace.ip(['route replace fd77:1::/64 via fd77:2::1 dev one src fd77:100::1']);
+      const [both, echo] = await Promise.all([network.startClient(), network.startClient(ECHO_ONLY)]);
+      expect(await resolve(both, ANYCAST)).toMatchObject({ unicast: network.unicastOf('near'), confirmed: true });
+      expect(await resolve(echo, ANYCAST)).toMatchObject({ unicast: 'fd77:100::1', confirmed: false });
+    });
+
     test('AARP alone gives the same', async () => {
       const client = await network.startClient({ methods: ['aarp'] });
       expect(await resolve(client, ANYCAST)).toMatchObject({ unicast: network.unicastOf('near'), confirmed: true });
