@@ -20,7 +20,9 @@ export function layerOptions(policy: Policy): LayerOptions {
           anycast: {
             mayBe: (address: string) => policy.mayBeAnycast(address),
             resolver: () =>
-              (require('../socket/process-resolver.js') as typeof import('./process-resolver.ts')).processResolver(),
+              (require('../socket/process-resolver.js') as typeof import('./process-resolver.ts')).processResolver(
+                policy,
+              ),
           },
         }
       : {}),

@@ -7,6 +7,7 @@ import type { JsonValue } from '../../core/json-text.ts';
 import { nearestName } from '../../core/nearest-name.ts';
 import { type Check, oneOf, Place, type Problems, parsed, type Shape, suggestion } from '../../core/shape.ts';
 import {
+  aarpd,
   anycast,
   duration,
   groups,
@@ -32,6 +33,7 @@ const VARIABLES = {
   MOBISOCK_HEAD_START: ['headStartMs', asText, duration(0, LONGEST_HEAD_START_MS)],
   MOBISOCK_NAT_KEEPALIVE: ['natKeepAliveMs', asText, duration(LEAST_NAT_KEEPALIVE_MS, LONGEST_MS)],
   MOBISOCK_ANYCAST: ['anycast', asList, anycast],
+  MOBISOCK_AARPD: ['aarpd', asText, aarpd],
   MOBISOCK_RENDEZVOUS: ['rendezvous', asList, rendezvous],
   MOBISOCK_EVENTS: ['events', asText, parsed(parseEvents)],
 } as const satisfies Record<string, readonly [keyof PolicySettings, (text: string) => JsonValue, Shape<unknown>]>;

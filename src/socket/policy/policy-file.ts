@@ -6,6 +6,7 @@ import { readJsonFile } from '../../core/json-file.ts';
 import type { JsonValue } from '../../core/json-text.ts';
 import { type Check, integer, list, type Problems, record, type Shape } from '../../core/shape.ts';
 import {
+  aarpd,
   anycast,
   destination,
   groups,
@@ -71,6 +72,7 @@ const policyFile: Shape<PolicySettings> = record(
     headStartMs: integer(0, LONGEST_HEAD_START_MS),
     natKeepAliveMs: integer(LEAST_NAT_KEEPALIVE_MS, LONGEST_MS),
     anycast,
+    aarpd,
     rendezvous,
     limits,
     rules: list(outgoingRule, RULE_LIMIT),

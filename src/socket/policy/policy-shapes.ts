@@ -1,12 +1,14 @@
 /**
  * The shapes of single policy values, shared by the environment and the policy file.
  */
+import { DEFAULT_AARPD_SOCKET } from '../../aarp/aarpd-socket.ts';
 import { canonicalAddress } from '../../core/address.ts';
 import { type Prefix, parsePrefix } from '../../core/prefix.ts';
 import { list, oneOf, parsed, refuse, type Shape } from '../../core/shape.ts';
 import { RENDEZVOUS_PORT } from '../../l4mob/rendezvous/rendezvous-port.ts';
 import { canonicalHostName, isHostName } from './host-name.ts';
 import {
+  type AarpdSetting,
   type Destination,
   GROUP_NAMES,
   type GroupName,
@@ -33,6 +35,7 @@ export const prefix: Shape<Prefix> = parsed(parsePrefix);
 /** Prefixes are tried at every connect and every datagram to an address that is looked up. */
 const ANYCAST_LIMIT = 64;
 export const anycast: Shape<readonly Prefix[]> = list(prefix, ANYCAST_LIMIT);
+export const aarpd: Shape<AarpdSetting> = parsed(parseAarpd);
 export const destination: Shape<Destination> = parsed(parseDestination);
 /** The name or address of one host, in canonical form. */
 export const host: Shape<string> = (value, place, check) =>
@@ -98,6 +101,13 @@ function hostOf(text: string): string | undefined {
   if (!('kind' in found)) return undefined;
   if (found.kind === 'name') return found.name;
   return found.kind === 'prefix' && !text.includes('/') ? canonicalAddress(text) : undefined;
+}
+
+/** A slash is asked for so that `aarpd=on` does not become a socket of that name. */
+function parseAarpd(text: string): AarpdSetting | { readonly problem: string } {
+  if (text === 'off') return { kind: 'off' };
+  if (text.includes('/')) return { kind: 'socket', path: text };
+  return { problem: `off, or the path of a socket such as ${DEFAULT_AARPD_SOCKET}` };
 }
 
 function parseDestination(text: string): Destination | { readonly problem: string } {

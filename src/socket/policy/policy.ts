@@ -4,12 +4,14 @@
  *
  * A question that no rule concerns is answered with a constant; with rules, the first that matches wins.
  */
+import { DEFAULT_AARPD_SOCKET } from '../../aarp/aarpd-socket.ts';
 import { isLoopback, isUnspecified } from '../../core/address.ts';
 import { addressWords, type Prefix, prefixMatches } from '../../core/prefix.ts';
 import type { Initiative } from '../../l4mob/io/mobile-datagrams.ts';
 import { canonicalHostName } from './host-name.ts';
 import { NEEDS_ADDRESS, RuleTable } from './rule-table.ts';
 import type {
+  AarpdSetting,
   ConfiguredPeer,
   EventsTarget,
   GroupName,
@@ -61,6 +63,8 @@ export class Policy {
   readonly natKeepAliveMs: number | undefined;
   readonly events: EventsTarget | undefined;
   readonly rendezvous: readonly RendezvousSetting[] | undefined;
+  /** Path of the socket of the service that is asked about anycast addresses; undefined: this process asks by itself. */
+  readonly aarpd: string | undefined;
   readonly limits: Limits;
   readonly peers: readonly ConfiguredPeer[];
 
@@ -85,6 +89,7 @@ export class Policy {
     this.natKeepAliveMs = settings.natKeepAliveMs;
     this.events = settings.events;
     this.rendezvous = settings.rendezvous;
+    this.aarpd = socketOf(settings.aarpd);
     this.limits = settings.limits ?? {};
     this.#anycast = (enabled && settings.anycast) || [];
     this.peers = (enabled && settings.peers) || [];
@@ -189,6 +194,10 @@ export class Policy {
         (rule.address === undefined || (words !== undefined && prefixMatches(rule.address, words))),
     );
   }
+}
+
+function socketOf(aarpd: AarpdSetting = { kind: 'socket', path: DEFAULT_AARPD_SOCKET }): string | undefined {
+  return aarpd.kind === 'socket' ? aarpd.path : undefined;
 }
 
 function compileListener(

@@ -103,6 +103,9 @@ export interface RendezvousSetting {
 /** Where session events are written as JSON lines. */
 export type EventsTarget = { readonly kind: 'stderr' } | { readonly kind: 'file'; readonly path: string };
 
+/** The service that resolves anycast addresses for all processes of the host: by its socket, or not at all. */
+export type AarpdSetting = { readonly kind: 'off' } | { readonly kind: 'socket'; readonly path: string };
+
 /** What was said, checked; whatever was not said is absent and left to the default of the part that it concerns. */
 export interface PolicySettings {
   readonly mobility?: Mobility;
@@ -117,6 +120,7 @@ export interface PolicySettings {
   readonly natKeepAliveMs?: number;
   /** Destinations that can be anycast. */
   readonly anycast?: readonly Prefix[];
+  readonly aarpd?: AarpdSetting;
   readonly events?: EventsTarget;
   readonly rendezvous?: readonly RendezvousSetting[];
   readonly limits?: Limits;

@@ -33,15 +33,16 @@ function problem(run: () => unknown): { message: string; code: string } {
 }
 
 const ALL_VARIABLES =
-  'MOBISOCK, MOBISOCK_POLICY, MOBISOCK_MOBILITY, MOBISOCK_SUITES, MOBISOCK_GROUPS, MOBISOCK_SESSION_PORT, MOBISOCK_SESSION_TIMEOUT, MOBISOCK_HEAD_START, MOBISOCK_NAT_KEEPALIVE, MOBISOCK_ANYCAST, MOBISOCK_RENDEZVOUS, MOBISOCK_EVENTS';
+  'MOBISOCK, MOBISOCK_POLICY, MOBISOCK_MOBILITY, MOBISOCK_SUITES, MOBISOCK_GROUPS, MOBISOCK_SESSION_PORT, MOBISOCK_SESSION_TIMEOUT, MOBISOCK_HEAD_START, MOBISOCK_NAT_KEEPALIVE, MOBISOCK_ANYCAST, MOBISOCK_AARPD, MOBISOCK_RENDEZVOUS, MOBISOCK_EVENTS';
 const SUITES = 'hmac-sha256-128, aes-128-gmac, aes-128-gcm, chacha20-poly1305';
 const FILE_KEYS =
-  'mobility, suites, groups, sessionPort, sessionTimeoutMs, headStartMs, natKeepAliveMs, anycast, rendezvous, limits, rules, listeners, peers';
+  'mobility, suites, groups, sessionPort, sessionTimeoutMs, headStartMs, natKeepAliveMs, anycast, aarpd, rendezvous, limits, rules, listeners, peers';
 
 describe('an empty environment', () => {
   it('means auto and leaves everything else to the defaults of the endpoint', () => {
     const policy = fromEnv({ PATH: '/bin' });
     expect(policy).toMatchObject({ enabled: true, mobility: 'auto', limits: {}, peers: [] });
+    expect(policy.aarpd).toBe('/run/aarpd/aarpd.sock');
     const keys = [
       'suites',
       'groups',
@@ -111,6 +112,8 @@ describe('each variable', () => {
         ],
       },
     ],
+    [{ MOBISOCK_AARPD: './aarpd.sock' }, { aarpd: './aarpd.sock' }],
+    [{ MOBISOCK_AARPD: 'off' }, { aarpd: undefined }],
     [{ MOBISOCK_EVENTS: 'stderr' }, { events: { kind: 'stderr' } }],
     [{ MOBISOCK_EVENTS: './e.jsonl' }, { events: { kind: 'file', path: './e.jsonl' } }],
   ])('%j gives %j', (env, expected) => {
@@ -192,6 +195,7 @@ describe('the file', () => {
       sessionTimeoutMs: 60_000,
       headStartMs: 20,
       natKeepAliveMs: 30_000,
+      aarpd: '/tmp/aarpd.sock',
       rendezvous: ['meet.example.org'],
       limits: { sessions: 100, replayLimitBytes: 65_536 },
       rules: [{ to: '10.0.0.0/8', port: '1-10', mobility: 'off' }],
@@ -206,6 +210,7 @@ describe('the file', () => {
       sessionTimeoutMs: 60_000,
       headStartMs: 20,
       natKeepAliveMs: 30_000,
+      aarpd: '/tmp/aarpd.sock',
       rendezvous: [{ host: 'meet.example.org', port: 4474 }],
       limits: { sessions: 100, replayLimitBytes: 65_536 },
       peers: [{ host: 'db.example.org', port: 5432, sessionPort: 5433 }],
@@ -344,6 +349,7 @@ describe('each wrong value in the file is told with its key path', () => {
       { anycast: ['2001:db8::/200'] },
       'p.json: anycast[0]: found "2001:db8::/200", expected a prefix length from 0 to 128',
     ],
+    [{ aarpd: 'on' }, 'p.json: aarpd: found "on", expected off, or the path of a socket such as /run/aarpd/aarpd.sock'],
     [
       { rendezvous: [7] },
       'p.json: rendezvous[0]: found 7, expected a host, with a port or without, such as "rendezvous.example.org:4474"',
