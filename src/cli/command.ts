@@ -63,15 +63,21 @@ export function readCount(name: string, text: string, least: number, most: numbe
   throw new UsageError(`--${name}: found "${text}", expected a whole number from ${least} to ${most}`);
 }
 
+/** What {@link parseListenAddress} takes, for messages. */
+export const LISTEN_ADDRESS_FORM = 'a port, or an address and a port such as 192.0.2.1:4474 or [2001:db8::1]:4474';
+
 /** `4474`, `192.0.2.1:4474`, `[2001:db8::1]:4474`; all addresses where none is named. */
 export function readListenAddress(name: string, text: string): TransportAddress {
+  const address = parseListenAddress(text);
+  if (address !== undefined) return address;
+  throw new UsageError(`--${name}: found "${text}", expected ${LISTEN_ADDRESS_FORM}`);
+}
+
+export function parseListenAddress(text: string): TransportAddress | undefined {
   const [, bracketed, plain, portText = ''] = /^(?:(?:\[([^\]]+)\]|([^:]+)):)?(\d{1,5})$/.exec(text) ?? [];
   const ip = canonicalAddress(bracketed ?? plain ?? '::');
   const port = Number(portText);
-  const rightBrackets =
-    ip === undefined || (bracketed ?? plain) === undefined || (familyOf(ip) === 6) === (bracketed !== undefined);
-  if (portText !== '' && ip !== undefined && rightBrackets && port <= 65_535) return { ip, port };
-  throw new UsageError(
-    `--${name}: found "${text}", expected a port, or an address and a port such as 192.0.2.1:4474 or [2001:db8::1]:4474`,
-  );
+  if (portText === '' || ip === undefined || port > 65_535) return undefined;
+  const rightBrackets = (bracketed ?? plain) === undefined || (familyOf(ip) === 6) === (bracketed !== undefined);
+  return rightBrackets ? { ip, port } : undefined;
 }

@@ -4,12 +4,23 @@
 import { formatTransportAddress } from '../core/address.ts';
 import { openRendezvousService, type RendezvousService } from '../l4mob/io/rendezvous-service.ts';
 import { RENDEZVOUS_PORT } from '../l4mob/rendezvous/rendezvous-port.ts';
-import { DEFAULT_RENDEZVOUS_LIMITS } from '../l4mob/rendezvous/rendezvous-service.ts';
+import { DEFAULT_RENDEZVOUS_LIMITS, type RendezvousLimits } from '../l4mob/rendezvous/rendezvous-service.ts';
 import { type Command, readCount, readListenAddress, readOptions } from './command.ts';
 
 const { entries, perSource, ratePerSource, rateBeforeCookies } = DEFAULT_RENDEZVOUS_LIMITS;
+type RendezvousLimitName = keyof RendezvousLimits;
+
+/** What the limits of a service may be set to; the upper bounds stop slips of the pen. */
+export const RENDEZVOUS_BOUNDS: Readonly<
+  Record<RendezvousLimitName, { readonly least: number; readonly most: number }>
+> = {
+  ratePerSource: { least: 1, most: 1_000_000 },
+  rateBeforeCookies: { least: 0, most: 1_000_000 },
+  entries: { least: 2, most: 10_000_000 },
+  perSource: { least: 2, most: 10_000_000 },
+};
 /** Signals that end a service in order. */
-const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+export const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
 const HELP = `Usage: mobisock rendezvous [OPTION]...
 
@@ -34,16 +45,15 @@ export const rendezvousCommand: Command = {
   async run(args) {
     const options = readOptions(args, ['listen', 'rate', 'cookies-above', 'entries', 'per-source']);
     const { ip: address, port } = readListenAddress('listen', options.listen ?? String(RENDEZVOUS_PORT));
+    const count = (name: 'rate' | 'cookies-above' | 'entries' | 'per-source', limit: RendezvousLimitName): number => {
+      const { least, most } = RENDEZVOUS_BOUNDS[limit];
+      return readCount(name, options[name] ?? String(DEFAULT_RENDEZVOUS_LIMITS[limit]), least, most);
+    };
     const limits = {
-      ratePerSource: readCount('rate', options.rate ?? String(ratePerSource), 1, 1_000_000),
-      rateBeforeCookies: readCount(
-        'cookies-above',
-        options['cookies-above'] ?? String(rateBeforeCookies),
-        0,
-        1_000_000,
-      ),
-      entries: readCount('entries', options.entries ?? String(entries), 2, 10_000_000),
-      perSource: readCount('per-source', options['per-source'] ?? String(perSource), 2, 10_000_000),
+      ratePerSource: count('rate', 'ratePerSource'),
+      rateBeforeCookies: count('cookies-above', 'rateBeforeCookies'),
+      entries: count('entries', 'entries'),
+      perSource: count('per-source', 'perSource'),
     };
     const service = await openRendezvousService({ address, port, limits });
     for (const signal of STOP_SIGNALS) process.once(signal, () => stop(service, signal));

@@ -100,8 +100,7 @@ export class DaemonRequests {
         onChange();
         return resolved(id, resolution);
       },
-      (error: unknown) =>
-        errorReply(id, error instanceof UnresolvedError ? WORD_FOR[error.reason] : 'malformed', error),
+      (error: unknown) => errorReply(id, wordFor(error), error),
     );
   }
 
@@ -128,6 +127,11 @@ export class DaemonRequests {
 
 function ttlOf({ until }: DestinationVerdict): number {
   return Math.ceil(until - wallNow());
+}
+
+function wordFor(error: unknown): ErrorWord {
+  if (error instanceof UnresolvedError) return WORD_FOR[error.reason];
+  return error instanceof UsageError ? 'malformed' : 'failed';
 }
 
 function errorReply(id: string, code: ErrorWord, error: unknown): Reply {
