@@ -2,7 +2,6 @@
  * The rules by which one destination is better than another (RFC 6724 section 6), in their order. Rule 10, the order
  * as given, is no comparison of two and belongs to the sorting.
  */
-import { familyOf } from '../core/address.ts';
 import type { DestinationDialect } from './dialect.ts';
 import { commonBits, ipv6Form, isMapped, MAPPED_BITS } from './ipv6-form.ts';
 import type { PolicyTable } from './policy-table.ts';
@@ -77,7 +76,7 @@ export function rankDestination<Given extends Destination>(
   const bytes = ipv6Form(ip);
   const scope = table.scopeOf(bytes);
   const precedence = table.precedenceOf(bytes, interfaceName);
-  const family = isMapped(bytes) ? 4 : familyOf(ip);
+  const family = isMapped(bytes) ? 4 : 6;
   // Of two that are unusable only one may have a source: rules that ask for it would be no order among them.
   if (source === undefined || unreachable)
     return { given, family, usable: false, scope, precedence, source: undefined };

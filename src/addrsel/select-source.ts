@@ -2,7 +2,7 @@
  * Source address selection (RFC 6724 sections 4 and 5): of a host's addresses, the one from which packets to a
  * destination should leave.
  */
-import { familyOf, isLinkLocal } from '../core/address.ts';
+import { isLinkLocal } from '../core/address.ts';
 import { RFC_6724_SOURCE, type SourceDialect } from './dialect.ts';
 import { isMapped } from './ipv6-form.ts';
 import type { PolicyTable } from './policy-table.ts';
@@ -87,7 +87,7 @@ export function explainSource<Address extends SourceAddress>(
 
 function exclusion(candidate: Candidate, target: Target, dialect: SourceDialect): Exclusion | undefined {
   const { address, bytes, isTarget } = candidate;
-  if ((familyOf(address.ip) === 4 || isMapped(bytes)) !== isMapped(target.bytes)) return 'other family';
+  if (isMapped(bytes) !== isMapped(target.bytes)) return 'other family';
   if (address.tentative) return 'tentative';
   if (!isUnicast(bytes)) return 'not a unicast address';
   if (target.interfaceName === undefined || address.interfaceName === target.interfaceName) return undefined;

@@ -7,6 +7,9 @@ import { type Libc, libcFailure, loadLibc, systemError } from './libc.ts';
 import { encodeDeletedLabel, encodeLabelDump, encodeNewLabel, type LabelMessage } from './netlink/label-messages.ts';
 import { NetlinkSocket } from './netlink/netlink-socket.ts';
 
+/** A long table may change while it is being told; under constant change the last telling counts as it is. */
+const DUMP_ATTEMPTS = 5;
+
 export interface KernelLabel {
   /** 16 bytes. */
   readonly prefix: Uint8Array;
@@ -25,19 +28,29 @@ export interface KernelLabels {
 export function readKernelLabels(): KernelLabels | undefined {
   const libc = loadLibc();
   if (libc === undefined) return undefined;
-  const found: LabelMessage[] = [];
-  withSocket(libc, (socket) =>
-    socket.ask(encodeLabelDump, (message) => {
-      if (message.kind === 'label') found.push(message);
-    }),
-  );
+  const found = dumpLabels(libc);
   const labels = found.map(({ prefix, prefixLength, interfaceIndex, label }) => ({
     prefix,
     prefixLength,
-    interfaceName: interfaceIndex === 0 ? undefined : libc.interfaceName(interfaceIndex),
+    // The kernel keeps the labels of interfaces that are gone; this is what `ip` calls them.
+    interfaceName: interfaceIndex === 0 ? undefined : (libc.interfaceName(interfaceIndex) ?? `if${interfaceIndex}`),
     label,
   }));
   return { labels, generation: found[0]?.generation ?? 0 };
+}
+
+function dumpLabels(libc: Libc): readonly LabelMessage[] {
+  let found: LabelMessage[] = [];
+  for (let attempt = 1; attempt <= DUMP_ATTEMPTS; attempt++) {
+    found = [];
+    withSocket(libc, (socket) =>
+      socket.ask(encodeLabelDump, (message) => {
+        if (message.kind === 'label') found.push(message);
+      }),
+    );
+    if (new Set(found.map(({ generation }) => generation)).size < 2) break;
+  }
+  return found;
 }
 
 /** What `ip addrlabel list` prints, for where {@link readKernelLabels} gives nothing. Throws where it can't be run. */

@@ -62,6 +62,19 @@ describe.skipIf(!namespacesAvailable)("the kernel's labels", () => {
     expect([after, any, own]).toEqual([before + 3, false, true]);
   });
 
+  it('of an interface that is gone do not become labels for all', async () => {
+    namespace.ip('link add w0 type veth peer name w1');
+    namespace.ip('addrlabel add prefix fd00::/8 dev w0 label 55');
+    namespace.ip('addrlabel add prefix fd00::/8 label 56');
+    namespace.ip('link delete w0');
+    const result = await evaluate(`labels.readKernelLabels().labels.filter(({ label }) => label === 55 || label === 56)
+      .map(({ interfaceName, label }) => [/^if\\d+$/.test(interfaceName), label])`);
+    expect(result).toEqual([
+      [true, 55],
+      [false, 56],
+    ]);
+  });
+
   it('cannot be for what is not there', async () => {
     const result = await evaluate(`[
       attempt(() => labels.deleteKernelLabel({ prefix: new Uint8Array(16), prefixLength: 9 })),
