@@ -24,6 +24,7 @@ import { MobileDatagramService } from './datagram-service.ts';
 import type { FlowDriver } from './flow-driver.ts';
 import type { DatagramService, DatagramServiceOptions } from './mobile-datagrams.ts';
 import type { SessionInfo, SessionLifeEvent } from './mobile-stream.ts';
+import { MoveAnnouncements } from './move-announcements.ts';
 import { type PacketCounters, packetCounters } from './packet-counters.ts';
 import { PartingFlows, type PartingFlowsHost } from './parting-flows.ts';
 import type { RendezvousDirectory } from './rendezvous-directory.ts';
@@ -48,8 +49,6 @@ export interface DatagramHubHost {
 
 /** Flows whose peer is gone without a word, and about which nobody asks, are not kept for ever. */
 const IDLE_MS = 60 * 60_000;
-/** Flows that announce a move in one turn of the event loop: some milliseconds of work. */
-const ANNOUNCED_PER_TURN = 128;
 /** Peers sought at a time, with sockets of their own: the others wait for the next time that they are found missing. */
 const MAX_RECOVERIES = 256;
 const ASSOCIATION_ID_AT = 1;
@@ -76,9 +75,7 @@ export class DatagramHub implements PartingFlowsHost {
   readonly alarm: SharedAlarm = new SharedAlarm();
   readonly verdicts: VerdictCache;
   readonly callers: Callers = new Callers();
-  /** Flows that have yet to announce the last change of our addresses. */
-  #announcing: Iterator<Placed> | undefined;
-  #announceScheduled = false;
+  readonly #announcements = new MoveAnnouncements<DatagramFlow>((flow, now) => this.#announce(flow, now));
   /** Peers hear that a process has exited: else they would wait for it to come back. */
   readonly #onExit = (): void => this.close();
 
@@ -130,6 +127,7 @@ export class DatagramHub implements PartingFlowsHost {
     this.#closing = true;
     for (const service of [...this.#services]) service.close();
     this.#parting.close();
+    this.#announcements.close();
     this.alarm.close();
   }
 
@@ -248,28 +246,15 @@ export class DatagramHub implements PartingFlowsHost {
     return { stateSequence: this.#host.stateSequence(), sessionPort: local.port, addresses };
   }
 
-  /** All flows say so, in turns; one more change begins with the first again. Those to loopback can't be concerned. */
+  /** All flows say so. Those to loopback can't be concerned. */
   addressesChanged(): void {
-    this.#announcing = this.#drivers.values();
-    if (this.#announceScheduled) return;
-    this.#announceScheduled = true;
-    setImmediate(() => this.#announce());
+    this.#announcements.begin(this.#drivers.keys());
   }
 
-  #announce(): void {
-    this.#announceScheduled = false;
-    const now = monotonicNow();
-    for (let told = 0; told < ANNOUNCED_PER_TURN; told++) {
-      const next = this.#announcing?.next();
-      if (next === undefined || next.done === true) {
-        this.#announcing = undefined;
-        return;
-      }
-      const { driver, service } = next.value;
-      if (driver.open && !isLoopback(driver.flow.remote.ip)) service.announce(driver, now);
-    }
-    this.#announceScheduled = true;
-    setImmediate(() => this.#announce());
+  #announce(flow: DatagramFlow, now: Instant): boolean {
+    const placed = this.#drivers.get(flow);
+    if (placed === undefined || !placed.driver.open || isLoopback(flow.remote.ip)) return false;
+    return placed.service.announce(placed.driver, now);
   }
 
   // ---- for those who look --------------------------------------------------------------------------------------------
@@ -289,6 +274,7 @@ export class DatagramHub implements PartingFlowsHost {
       case 'peer-moved':
       case 'move-undone':
       case 'moved':
+        if (event.type === 'moved') this.#announcements.answered(driver.flow);
         this.#life('move', driver, local);
         break;
       case 'lost':

@@ -10,7 +10,7 @@
  *            to an alias           -> to the stranger
  *            to anybody else       -> as it is; contacts keep count
  */
-import type { TransportAddress } from '../../core/address.ts';
+import { isLinkLocal, type TransportAddress } from '../../core/address.ts';
 import { concatBytes } from '../../core/bytes.ts';
 import { WireError } from '../../core/errors.ts';
 import type { Instant } from '../../core/time.ts';
@@ -151,10 +151,13 @@ export class MobileDatagramService implements DatagramService, DatagramContactsH
 
   // ---- what the hub asks ---------------------------------------------------------------------------------------------
 
-  /** We may be somewhere else. */
-  announce(driver: FlowDriver, now: Instant): void {
-    driver.handleNetworkChange(now, this.#own());
+  /** We may be somewhere else. Returns whether the peer was asked: nobody hears who has no address. */
+  announce(driver: FlowDriver, now: Instant): boolean {
+    const own = this.#own();
+    if (own.addresses.length === 0 && !isLinkLocal(driver.flow.remote.ip)) return false;
+    driver.handleNetworkChange(now, own);
     if (driver.isLost) this.#recoveryOf(driver)?.seek();
+    return driver.isLost;
   }
 
   #own(): OwnAddresses {

@@ -14,8 +14,11 @@ export interface AlarmOwner {
   handleAlarm(now: Instant): void;
 }
 
-/** Owners called in one turn of the event loop, some milliseconds: datagrams come in between. */
-const MAX_PER_TURN = 512;
+/**
+ * Owners called in one turn of the event loop, which takes in 32 datagrams: more would ask again faster than answers
+ * are read.
+ */
+const MAX_PER_TURN = 32;
 
 export class SharedAlarm {
   readonly #heap: AlarmOwner[] = [];
