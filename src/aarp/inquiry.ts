@@ -155,6 +155,8 @@ export class Inquiry {
     this.#main.end();
     if (answer.method === 'aarp' && answer.members.includes(this.address)) this.#answersItself = 'surely';
     else if (answer.method === 'aarp') {
+      // One host: what has failed at one of its addresses is not better at another.
+      if (answer.members.some((ip) => this.#shunned.has(ip))) for (const ip of answer.members) this.#shunned.add(ip);
       for (const ip of answer.members) this.#addCandidate(now, ip, answer.lifetimeMs);
       // Who answers for it is known: wait for them, however short the patience was with the address itself.
       if (this.#isConfirming) this.#settleAt = undefined;
@@ -205,13 +207,14 @@ export class Inquiry {
   }
 
   #decideIfDone(): void {
+    const questions = this.questions;
+    const isHopeful = questions.some(({ isOver, to }) => !isOver && !this.#shunned.has(to));
     const hasWinner = this.#answersItself === 'surely' || this.#confirmed(false) !== undefined;
-    if (hasWinner || this.questions.every(({ isOver }) => isOver)) this.#considerDone(hasWinner);
-  }
-
-  /** With every question over, only an echo from the address itself still has something to wait for: its patience. */
-  #considerDone(hasWinner: boolean): void {
-    if (hasWinner || this.#settleAt === undefined || this.#candidates.size > 0) this.#decide();
+    const hasRest = !isHopeful && this.#confirmed(true) !== undefined;
+    // With every question over, an echo from the address itself still has its patience to wait for.
+    const isOver = questions.every((question) => question.isOver);
+    const mayEnd = this.#settleAt === undefined || this.#candidates.size > 0;
+    if (hasWinner || hasRest || (isOver && mayEnd)) this.#decide();
   }
 
   #confirmed(shunned: boolean): Verdict | undefined {

@@ -198,6 +198,27 @@ describe('a member that fails', () => {
     expect(world.time.now).toBe(40);
   });
 
+  it('is so without waiting for its other addresses, which are the same host', () => {
+    const world = new AnycastWorld(1);
+    world.serve(ANY, { addresses: [ONE, TWO], dark: [TWO], speaksAarp: true });
+    world.resolution(ANY);
+    world.failed(ANY, ONE);
+    expect(world.resolution(ANY).unicast).toBe(ONE);
+    expect(world.time.now).toBe(40);
+  });
+
+  it('is waited out for others that were known, as long as any of them may answer', () => {
+    const world = echoOnly();
+    world.serve(ANY, {});
+    const waiter = world.resolve(ANY);
+    const nonce = world.probes[0]?.nonce ?? new Uint8Array(0);
+    world.answerOf(waiter);
+    world.resolver.handleAnswer(world.time.now, nonce, { method: 'echo', from: TWO });
+    world.failed(ANY, ONE);
+    expect(world.resolution(ANY).unicast).toBe(ONE);
+    expect(world.time.now).toBe(540);
+  });
+
   it('is no longer kept away from after its time', () => {
     const world = echoOnly();
     const [near] = world.serve(ANY, {}, {});
