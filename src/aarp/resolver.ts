@@ -8,7 +8,7 @@
  * One inquiry (inquiry.ts) an address, however many ask. What comes out is kept for a while, silence too. Nothing is
  * looked up before somebody asks, except after `failed`: then the next caller should find another member.
  *
- * It does not decide which addresses are worth asking about: anycast-prefixes.ts does.
+ * It does not decide which addresses are worth asking about: the policy does.
  */
 import { canonicalAddress, isGroupAddress, isUnspecified } from '../core/address.ts';
 import { toHex } from '../core/bytes.ts';
