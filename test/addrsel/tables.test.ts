@@ -1,5 +1,5 @@
 /** Tables as text: gai.conf, JSON, `ip addrlabel`; and what differs between them. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { readAddrlabelList, writeAddrlabelCommands } from '../../src/addrsel/addrlabel.ts';
 import { LINUX_LABELS, RFC_6724_ENTRIES } from '../../src/addrsel/default-tables.ts';
@@ -138,7 +138,7 @@ describe('gai.conf', () => {
     expect(write('::/0 4294967294 1')).toThrow('gai.conf: ::/0: labels end at 2147483647');
   });
 
-  it('as the system has it can be read', () => {
+  it.skipIf(!existsSync('/etc/gai.conf'))('as the system has it can be read', () => {
     expect(() => checked((check) => readGaiConf('/etc/gai.conf', readFileSync('/etc/gai.conf'), check))).not.toThrow();
   });
 });
