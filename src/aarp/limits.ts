@@ -42,6 +42,7 @@ export interface ResolverTimes {
   readonly unicastMs: number;
   readonly silentMs: number;
   readonly longestSilentMs: number;
+  readonly unreachableMs: number;
   readonly shunMs: number;
   readonly lingerMs: number;
 }
@@ -57,6 +58,8 @@ export const DEFAULT_RESOLVER_TIMES: ResolverTimes = {
   // Doubled with each silence in a row: a host that answers no probes never will, one that was down is back soon.
   silentMs: 5_000,
   longestSilentMs: 300_000,
+  // A route may be there the next moment, and a question without one puts nothing on the wire.
+  unreachableMs: 1_000,
   // Long enough that a member which is being restarted is not the next one again.
   shunMs: 30_000,
   // The slowest answers, and those of the farther members.

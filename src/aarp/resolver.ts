@@ -298,6 +298,7 @@ export class AnycastResolver {
 
   #lifetimeMs(ip: string, verdict: Verdict): number {
     const { anycastMs, longestAnycastMs, unconfirmedMs, unicastMs, silentMs, longestSilentMs } = this.#times;
+    if (verdict.kind === 'none' && verdict.reason !== 'silent') return this.#times.unreachableMs;
     if (verdict.kind === 'none') {
       return Math.min(longestSilentMs, silentMs * 2 ** (this.#history.countSilence(ip) - 1));
     }

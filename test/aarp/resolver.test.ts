@@ -8,7 +8,7 @@ import { AnycastWorld } from './anycast-world.ts';
 const ANY = '2001:db8::53';
 const ONE = '2001:db8:1::1';
 const TWO = '2001:db8:1::2';
-const { anycastMs, unconfirmedMs, unicastMs, silentMs, shunMs } = DEFAULT_RESOLVER_TIMES;
+const { anycastMs, unconfirmedMs, unicastMs, silentMs, unreachableMs, shunMs } = DEFAULT_RESOLVER_TIMES;
 
 function echoOnly(seed = 1): AnycastWorld {
   return new AnycastWorld(seed, { methods: ['echo'] });
@@ -161,6 +161,15 @@ describe('silence', () => {
     world.resolver.handleUnsendable(world.time.now, world.probes[0] ?? { nonce: new Uint8Array(0), method: 'echo' });
     world.drain();
     expect(waiter.events).toMatchObject([{ reason: 'unreachable' }]);
+    // However often: the route may be back the next moment.
+    for (let i = 1; i <= 5; i++) {
+      world.time.pass(unreachableMs);
+      world.resolve(ANY);
+      expect(world.sayings(ANY)).toBe(1 + i);
+      const [last] = world.probes.slice(-1);
+      world.resolver.handleUnsendable(world.time.now, last ?? { nonce: new Uint8Array(0), method: 'echo' });
+      world.drain();
+    }
   });
 });
 
