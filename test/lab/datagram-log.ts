@@ -51,16 +51,6 @@ export class DatagramLog {
     return this.#payloads('input');
   }
 
-  /** Datagrams that the kernel has dropped since the host was made, for want of room in a socket's buffer. */
-  async overflows(): Promise<number> {
-    const [ipv4, ipv6] = await Promise.all(
-      ['snmp', 'snmp6'].map((name) => this.#host.namespace.command(['cat', `/proc/net/${name}`])),
-    );
-    const [names, values] = (ipv4 ?? '').split('\n').filter((line) => line.startsWith('Udp: '));
-    const place = names?.split(' ').indexOf('RcvbufErrors') ?? -1;
-    return Number(values?.split(' ')[place]) + Number(/Udp6RcvbufErrors\s+(\d+)/.exec(ipv6 ?? '')?.[1]);
-  }
-
   #file(hook: Hook): string {
     return join(this.#directory, `${this.#host.name}-${hook}.pcap`);
   }
@@ -76,6 +66,16 @@ export class DatagramLog {
       await sleep(100);
     }
   }
+}
+
+/** Datagrams that the kernel has dropped since the host was made, for want of room in a socket's buffer. */
+export async function bufferOverflows(host: Host): Promise<number> {
+  const [ipv4, ipv6] = await Promise.all(
+    ['snmp', 'snmp6'].map((name) => host.namespace.command(['cat', `/proc/net/${name}`])),
+  );
+  const [names, values] = (ipv4 ?? '').split('\n').filter((line) => line.startsWith('Udp: '));
+  const place = names?.split(' ').indexOf('RcvbufErrors') ?? -1;
+  return Number(values?.split(' ')[place]) + Number(/Udp6RcvbufErrors\s+(\d+)/.exec(ipv6 ?? '')?.[1]);
 }
 
 /** The whole records of a pcap file in this machine's byte order; the last one may still be being written. */

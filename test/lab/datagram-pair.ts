@@ -3,6 +3,7 @@
  * UDP with mobisock preloaded, and what a test asks of them. What is lost is for the test to judge; what comes twice,
  * altered, or under a wrong name is always wrong.
  */
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { REPLAY_WINDOW_NUMBERS } from '../../src/l4mob/replay-window.ts';
@@ -10,7 +11,7 @@ import { builtPackage } from '../built-package.ts';
 import type { DatagramLog } from './datagram-log.ts';
 import type { Host } from './host.ts';
 import type { Lab } from './lab.ts';
-import { type BasicReport, ReportingProgram } from './reporting-program.ts';
+import { type BasicReport, REPORT_LIMIT_MS, ReportingProgram } from './reporting-program.ts';
 import type { Family } from './topology.ts';
 
 export const DATAGRAM_PORT = 7200;
@@ -53,16 +54,30 @@ export interface DatagramReport extends BasicReport {
   readonly errors?: readonly string[];
   readonly firsts?: readonly number[];
   readonly ranges?: readonly (readonly (readonly [number, number])[])[];
-  readonly session?: string;
+}
+
+export interface SessionEvent extends BasicReport {
+  readonly session: string;
 }
 
 export class DatagramEnd extends ReportingProgram<DatagramReport> {
-  constructor(host: Host, plan: Readonly<Record<string, unknown>>, env: DatagramPlan['env']) {
+  /** A file takes them all, however slowly they are read. */
+  readonly #events: string;
+
+  constructor(lab: Lab, host: Host, plan: Readonly<Record<string, unknown>>, env: DatagramPlan['env']) {
+    const events = join(lab.directory, `${host.name}.events`);
     const program = host.run('node', [PROGRAM, JSON.stringify(plan)], {
       nodeFlags: ['--import', builtPackage()],
-      env: { MOBISOCK_EVENTS: 'stderr', ...env },
+      env: { MOBISOCK_EVENTS: events, ...env },
     });
     super(program);
+    this.#events = events;
+  }
+
+  /** Mobisock's, of that name, so far. */
+  events(name: 'open' | 'move' | 'suspend' | 'resume' | 'close'): SessionEvent[] {
+    const lines = existsSync(this.#events) ? readFileSync(this.#events, 'utf8').split('\n').slice(0, -1) : [];
+    return lines.map((line) => JSON.parse(line) as SessionEvent).filter(({ event }) => event === `session:${name}`);
   }
 
   async status(): Promise<Required<Pick<DatagramReport, 'peers' | 'altered' | 'misnamed' | 'strange' | 'errors'>>> {
@@ -113,16 +128,24 @@ export interface DatagramPairPlan {
 
 /** A client on its first network and a server, with a flow between them for each of the client's sockets. */
 export async function startDatagramPair(lab: Lab, plan: DatagramPairPlan = {}): Promise<DatagramPair> {
-  const { family = 'ipv4', network = 'east', limitMs } = plan;
+  const { family = 'ipv4', network = 'east', limitMs = REPORT_LIMIT_MS } = plan;
   const host = family === 'ipv6' ? '::' : '0.0.0.0';
   const { send: serverSend, env: serverEnv } = plan.server ?? {};
   const { send: clientSend, env: clientEnv, sockets = 1 } = plan.client ?? {};
-  const server = new DatagramEnd(lab.server, { listen: { host, port: DATAGRAM_PORT }, send: serverSend }, serverEnv);
+  const server = new DatagramEnd(
+    lab,
+    lab.server,
+    { listen: { host, port: DATAGRAM_PORT }, send: serverSend },
+    serverEnv,
+  );
   await server.report('listening');
   const connect = { host: lab.server.address(network, family), port: DATAGRAM_PORT };
-  const client = new DatagramEnd(lab.client, { connect, sockets, send: clientSend }, clientEnv);
+  const client = new DatagramEnd(lab, lab.client, { connect, sockets, send: clientSend }, clientEnv);
   await client.report('open', undefined, limitMs);
-  for (const end of [client, server]) for (let i = 0; i < sockets; i++) await end.report('session:open');
+  for (const end of [client, server]) {
+    await expect.poll(() => end.events('open').length, { timeout: limitMs }).toBe(sockets);
+  }
+  client.tell('quiet');
   if (clientSend !== undefined && plan.held !== true) client.begin();
   if (serverSend !== undefined && plan.held !== true) server.begin();
   return { client, server };
@@ -134,7 +157,7 @@ export async function expectNothingWrong({ client, server }: DatagramPair): Prom
     const { peers, altered, misnamed, errors } = await end.status();
     expect({ altered, misnamed, errors: errors.length }).toEqual({ altered: 0, misnamed: 0, errors: 0 });
     expect(peers.filter(({ doubled }) => doubled > 0)).toEqual([]);
-    expect(end.reports('session:close')).toEqual([]);
+    expect(end.events('close')).toEqual([]);
   }
 }
 

@@ -6,10 +6,10 @@
 // `send`: { "bytes": n, "everyMs": m, "burst": k }: every m ms one datagram of n bytes to each of the next k peers, in
 // turns; with one peer that gets all k of them.
 //
-// A client's sockets say hello, some at a time, until the server has answered often enough for each. Numbered
-// datagrams begin with the command.
+// A client's sockets say hello, some at a time, until the server has answered often enough for each, and then by turns.
+// Numbered datagrams begin with the command.
 //
-// Says what happens as JSON lines. Takes commands as lines: send, stop, status, first-after MS (since 1970: when did
+// Says what happens as JSON lines. Takes commands as lines: quiet (no more hellos), send, stop, status, first-after MS (since 1970: when did
 // the first numbered datagram after that come, from each peer?), numbers (which came, as ranges).
 import dgram from 'node:dgram';
 import { isIPv6 } from 'node:net';
@@ -31,6 +31,7 @@ const contents = { client: contentOf('client'), server: contentOf('server') };
 const peers = [];
 const indices = new Set();
 const account = { altered: 0, misnamed: 0, strange: 0, errors: [] };
+let greeting;
 let sending;
 let turn = 0;
 let asked;
@@ -179,6 +180,7 @@ async function openAll() {
     while (next < plan.sockets) await open(next++, plan.connect);
   };
   await Promise.all(Array.from({ length: OPENING_AT_ONCE }, openInTurn));
+  greeting = setInterval(() => peers[turn++ % peers.length].hello(), HELLO_EVERY_MS);
   say('open', { peers: peers.length });
 }
 
@@ -192,6 +194,7 @@ function answerAsked(heard) {
 }
 
 const COMMANDS = {
+  quiet: () => clearInterval(greeting),
   send() {
     const { burst = 1, everyMs } = plan.send;
     sending ??= setInterval(() => {
