@@ -1,9 +1,9 @@
 /**
  * The laboratory with an anycast address in it: a client, a router, and members that the router prefers in this order.
  *
- *                      +--one----- near
- *     client --wifi-- router --two----- middle
- *                      +--three--- far
+ *     client --wifi--+          +--one----- near
+ *                    +- router -+--two----- middle
+ *     client --lte---+          +--three--- far
  *
  * The members are in the kernel's sense members of {@link ANYCAST} (IPV6_JOIN_ANYCAST), or have it on their loopback
  * interfaces, as hosts with a routing daemon do. `withdraw` and `announce` are the routing protocol.
@@ -42,7 +42,7 @@ export class AnycastNetwork {
   }
 
   static async create(): Promise<AnycastNetwork> {
-    const hosts = { client: ['wifi'], near: ['one'], middle: ['two'], far: ['three'] };
+    const hosts = { client: ['wifi', 'lte'], near: ['one'], middle: ['two'], far: ['three'] };
     const network = new AnycastNetwork(await createLab({ hosts }));
     for (const name of MEMBER_NAMES) await network.announce(name);
     return network;

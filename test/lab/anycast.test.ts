@@ -65,6 +65,15 @@ describe.skipIf(missing)('three members of an anycast address', () => {
         .toBe(network.unicastOf('middle'));
     });
 
+    test('a client that moves asks again: another member may be nearer there', async () => {
+      const client = await network.startClient(ECHO_ONLY);
+      expect(await resolve(client, ANYCAST)).toMatchObject({ unicast: network.unicastOf('near') });
+      await network.withdraw('near');
+      expect(await resolve(client, ANYCAST)).toMatchObject({ unicast: network.unicastOf('near') });
+      await network.lab.client.move('lte');
+      await expect.poll(async () => (await resolve(client, ANYCAST)).unicast).toBe(network.unicastOf('middle'));
+    });
+
     test('without ping sockets the program ping asks', async () => {
       await network.lab.client.namespace.command(['sh', '-c', `echo 1 0 >${PING_RANGE}`]);
       const client = await network.startClient(ECHO_ONLY);
@@ -80,9 +89,10 @@ describe.skipIf(missing)('three members of an anycast address', () => {
     });
 
     test('a member whose replies come from an address without a way back is named by one that has it', async () => {
-      const { namespace } = network.host('near');
+      const near = network.host('near');
+      const one = near.network('one');
       // An address of the anycast prefix, of which the router knows nothing else.
-      await namespace.ip(['route replace fd77:1::/64 via fd77:2::1 dev one src fd77:100::1']);
+      await near.namespace.ip([`route replace fd77:1::/64 via ${one.routerAddress.ipv6} dev one src fd77:100::1`]);
       const [both, echo] = await Promise.all([network.startClient(), network.startClient(ECHO_ONLY)]);
       expect(await resolve(both, ANYCAST)).toMatchObject({ unicast: network.unicastOf('near'), confirmed: true });
       expect(await resolve(echo, ANYCAST)).toMatchObject({ unicast: 'fd77:100::1', confirmed: false });

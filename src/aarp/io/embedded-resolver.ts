@@ -1,9 +1,13 @@
 /**
  * The resolver in this process: the core on a ping socket, a UDP socket and one alarm. Keeps the process alive only
  * while somebody waits for an answer, which is for some seconds at most.
+ *
+ * With a new address of the host it forgets what it knows: from another network other members are near, and what was
+ * silent may not be.
  */
-import type { TransportAddress } from '../../core/address.ts';
+import { isLinkLocal, isLoopback, type TransportAddress } from '../../core/address.ts';
 import { UsageError, WireError } from '../../core/errors.ts';
+import { type AddressWatch, openAddressWatch } from '../../host/address-watch.ts';
 import { Alarm, monotonicNow } from '../../host/clock.ts';
 import { openPingPort, type PingPort } from '../../host/ping-port.ts';
 import { osRandom } from '../../host/random.ts';
@@ -53,6 +57,8 @@ export class EmbeddedResolver implements Resolver {
   readonly #udp: UdpPort | undefined;
   readonly #alarm: Alarm;
   readonly #callers = new Map<number, Caller>();
+  /** From the first question on. */
+  #watch: AddressWatch | undefined;
   /** Why there are no echo requests, though they were asked for. */
   readonly echoFailure: Error | undefined;
   #malformed = 0;
@@ -91,6 +97,7 @@ export class EmbeddedResolver implements Resolver {
     if (known !== undefined) return Promise.resolve(known);
     return new Promise((resolve, reject) => {
       if (this.#closed) throw new UnresolvedError(address, 'closed');
+      this.#watch ??= this.#openWatch();
       const caller = this.#core.resolve(monotonicNow(), address);
       this.#callers.set(caller, { resolve, reject });
       this.#drain();
@@ -133,6 +140,15 @@ export class EmbeddedResolver implements Resolver {
     this.#alarm.set(undefined);
     this.#ping?.close();
     this.#udp?.close();
+    this.#watch?.close();
+  }
+
+  #openWatch(): AddressWatch {
+    const watch = openAddressWatch();
+    watch.subscribe(({ added }) => {
+      if (added.some(({ ip }) => !isLoopback(ip) && !isLinkLocal(ip))) this.flush();
+    });
+    return watch;
   }
 
   #openPing(kind: PingPort['kind'] | undefined): PingPort | Error {
