@@ -64,13 +64,8 @@ export async function explain(args: readonly string[]): Promise<void> {
   const sorted = explainDestinations(destinations, readTable(table ?? 'glibc'), destination);
   process.stdout.write(sorted.map((one, i) => describe(one, i + 1)).join('\n'));
   const isNamed = question.isSystem && words.length === 1 && addressBytes(words[0] ?? '') === undefined;
-  if (isNamed)
-    process.stdout.write(
-      compare(
-        ips,
-        sorted.map((one) => one.destination.ip),
-      ),
-    );
+  const order = sorted.map((one) => one.destination.ip);
+  if (isNamed) process.stdout.write(compare(ips, order));
 }
 
 /** As the system's getaddrinfo gives them. */

@@ -131,6 +131,25 @@ describe.skipIf(!namespacesAvailable)('mobisock addrsel', () => {
     expect((await lines('explain', 'localhost'))[0]).toMatch(/^1\. (?:127\.0\.0\.1|::1) from /);
   });
 
+  it('asks getaddrinfo for the addresses of a name, and says where that has another order', async () => {
+    const hosts = join(directory, 'hosts');
+    const before = ['unshare', '--mount', 'sh', '-c', `mount --bind ${hosts} /etc/hosts && exec "$@"`, 'sh'];
+    const explain = async (...ips: string[]): Promise<string[]> => {
+      writeFileSync(hosts, ips.map((ip) => `${ip} several.test\n`).join(''));
+      const { code, output } = await run(['explain', 'several.test'], { before });
+      expect(code, output).toBe(0);
+      return output.split('\n').filter((line) => /^(?:\d\.|getaddrinfo)/.test(line));
+    };
+    const first = '1. 2001:db8:1::9 from 2001:db8:1::5 on v0';
+    expect(await explain('198.51.100.1', '2001:db8:1::9')).toEqual([first, '2. 198.51.100.1 from 192.0.2.1 on v0']);
+    // A broadcast address, to which getaddrinfo can't connect.
+    expect(await explain('192.0.2.255', '198.51.100.1')).toEqual([
+      '1. 192.0.2.255 from 192.0.2.1 on v0',
+      '2. 198.51.100.1 from 192.0.2.1 on v0',
+      'getaddrinfo has another order: 198.51.100.1, 192.0.2.255',
+    ]);
+  });
+
   it("changes the kernel's table", async () => {
     expect(await run(['set', '2001:db8::/32', '--label', '77', '--kernel', '--interface', 'v0'])).toEqual({
       code: 0,
