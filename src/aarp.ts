@@ -8,24 +8,31 @@
  * becomes a member of an anycast address by `openAnycastMember`. Free of side effects when imported. How it works, and
  * how long what is kept: docs/aarp.md.
  */
+import { DEFAULT_AARPD_SOCKET } from './aarp/aarpd-socket.ts';
+import { DaemonResolver } from './aarp/io/daemon-resolver.ts';
 import { EmbeddedResolver, type EmbeddedResolverOptions } from './aarp/io/embedded-resolver.ts';
 import type { Resolution, Resolver } from './aarp/resolution.ts';
 
+export { DEFAULT_AARPD_SOCKET } from './aarp/aarpd-socket.ts';
 export { type AnycastMember, type AnycastMemberOptions, openAnycastMember } from './aarp/io/anycast-member.ts';
-export type { EmbeddedResolverOptions as ResolverOptions } from './aarp/io/embedded-resolver.ts';
 export { type Resolution, type Resolver, UnresolvedError, type UnresolvedReason } from './aarp/resolution.ts';
 export { AARP_PORT } from './aarp/wire/aarp.ts';
+
+export interface ResolverOptions extends EmbeddedResolverOptions {
+  /** Path of aarpd's socket: it is asked wherever it answers. The other options are then for when it does not. */
+  readonly aarpd?: string;
+}
 
 let shared: Resolver | undefined;
 
 /**
  * The paper's `aarp_resolv()`: the unicast address behind `address`, or `address` itself where it is none of an anycast
- * group. From the cache where it is known. Takes 4 s at most.
+ * group. From the cache where it is known; from aarpd where that runs. Takes 4.5 s at most.
  *
  * @throws (rejects with) UnresolvedError where nobody answers; UsageError where it is no address of one host.
  */
 export async function aarpResolve(address: string): Promise<Resolution> {
-  shared ??= openResolver();
+  shared ??= openResolver({ aarpd: DEFAULT_AARPD_SOCKET });
   return await shared.resolve(address);
 }
 
@@ -36,6 +43,7 @@ export function aarpClose(): void {
 }
 
 /** @throws UsageError */
-export function openResolver(options: EmbeddedResolverOptions = {}): Resolver {
-  return new EmbeddedResolver(options);
+export function openResolver({ aarpd: path, ...embedded }: ResolverOptions = {}): Resolver {
+  const fallback = (): Resolver => new EmbeddedResolver(embedded);
+  return path === undefined ? fallback() : new DaemonResolver({ path, fallback });
 }

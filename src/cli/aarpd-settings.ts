@@ -121,7 +121,7 @@ export function readAarpdSettings(
   const fromOptions: Record<string, unknown> = {};
   for (const [name, [key, read]] of Object.entries(OPTIONS)) {
     const text = options[name];
-    if (text !== undefined) fromOptions[key] = FIELDS[key](read(text), new Place(`--${name}`), check);
+    if (text !== undefined) fromOptions[key] = FIELDS[key](read(text), new Place('', `--${name}`), check);
   }
   problems.throwIfAny();
   return withDefaults(fromFile, fromOptions);

@@ -27,7 +27,7 @@ import { type Resolution, type Resolver, UnresolvedError } from '../resolution.t
 export interface DaemonResolverOptions {
   /** Of aarpd's socket. */
   readonly path: string;
-  /** The resolver that is asked instead; made when it is first needed, and closed with this one. */
+  /** The resolver that is asked instead; made when it is first needed, and closed with this one. May throw. */
   fallback(): Resolver;
 }
 
@@ -74,11 +74,11 @@ export class DaemonResolver implements Resolver {
   async resolve(text: string): Promise<Resolution> {
     const address = lineAddress(text);
     if (this.#closed) throw new UnresolvedError(address ?? text, 'closed');
-    if (address === undefined) return await this.#embedded().resolve(text);
+    if (address === undefined) return await this.#askHere(text);
     const known = this.cached(address) ?? this.#pendingByAddress.get(address)?.promise;
     if (known !== undefined) return await known;
     const link = this.#pending.size < MAX_PENDING ? this.#connection() : undefined;
-    return await (link === undefined ? this.#embedded().resolve(address) : this.#ask(link, address));
+    return await (link === undefined ? this.#askHere(address) : this.#ask(link, address));
   }
 
   cached(address: string): Resolution | undefined {
@@ -117,9 +117,9 @@ export class DaemonResolver implements Resolver {
     this.#fallback?.close();
   }
 
-  #embedded(): Resolver {
+  async #askHere(address: string): Promise<Resolution> {
     this.#fallback ??= this.#options.fallback();
-    return this.#fallback;
+    return await this.#fallback.resolve(address);
   }
 
   #nextId(): string {
@@ -172,7 +172,7 @@ export class DaemonResolver implements Resolver {
       if (resolution !== undefined) return this.#copy(resolution);
     }
     const told = reply.kind === 'error' && (reply.code === 'silent' || reply.code === 'unreachable');
-    return told ? new UnresolvedError(address, reply.code) : this.#embedded().resolve(address);
+    return told ? new UnresolvedError(address, reply.code) : this.#askHere(address);
   }
 
   #copy(resolution: Resolution): Resolution {
@@ -193,7 +193,7 @@ export class DaemonResolver implements Resolver {
     if (first !== undefined && (this.#link?.heardAt ?? 0) < first.askedAt) return this.#link?.close();
     for (const pending of late) {
       this.#remove(pending);
-      pending.settle(this.#embedded().resolve(pending.address));
+      pending.settle(this.#askHere(pending.address));
     }
     const [next] = this.#pending.values();
     if (next !== undefined) this.#alarm.set(next.askedAt + PATIENCE_MS);
@@ -210,7 +210,7 @@ export class DaemonResolver implements Resolver {
     this.#link = undefined;
     this.#retryAt = monotonicNow() + this.#retryMs;
     this.#retryMs = Math.min(2 * this.#retryMs, LONGEST_RETRY_MS);
-    for (const { address, settle } of this.#take()) settle(this.#embedded().resolve(address));
+    for (const { address, settle } of this.#take()) settle(this.#askHere(address));
   }
 
   #take(): Pending[] {

@@ -8,8 +8,8 @@ import net from 'node:net';
 import { dirname } from 'node:path';
 import { UsageError } from '../../core/errors.ts';
 
-/** sun_path of unix(7) with its final zero, less what is put behind the name while the socket is being made. */
-const PATH_LIMIT_BYTES: number = 107 - '.'.length - '4194304'.length - '.old'.length;
+/** sun_path of unix(7) without its final zero, less a process id, put behind the name while the socket is being made. */
+const PATH_LIMIT_BYTES: number = 107 - '.4194304'.length;
 /** Each round is lost to another process that does the same. */
 const MAX_ROUNDS = 16;
 
