@@ -1,7 +1,12 @@
 /** What is measured of anycast resolution. */
-import { start } from './run-programs.ts';
+import { runPair, start } from './run-programs.ts';
 import type { Scenario } from './scenarios.ts';
 import type { Variant } from './variants.ts';
+
+/** So many questions at a time, each for an address of its own; the programs run from the sources. */
+function atOnce(count: number): Variant {
+  return { name: `${count} at once`, nodeFlags: ['--import', 'tsx'], env: { AT_ONCE: String(count) } };
+}
 
 /** The program runs from the sources. */
 function call(name: 'cached' | 'resolve'): Variant {
@@ -17,5 +22,19 @@ export const ANYCAST_SCENARIOS: readonly Scenario[] = [
     rounds: 3,
     variants: () => [call('cached'), call('resolve')],
     measure: async (variant) => (await start('aarp-cached', [], variant).message()) as number,
+  },
+  {
+    name: 'aarpd-cached',
+    title: 'A resolution that is in the cache of aarpd, and not in the process',
+    unit: 'us',
+    betterIs: 'less',
+    rounds: 3,
+    variants: () => [atOnce(1), atOnce(50)],
+    measure: (variant) =>
+      runPair<number>(
+        variant,
+        { name: 'aarpd-server' },
+        { name: 'aarpd-client', args: (ready) => [JSON.stringify(ready)] },
+      ),
   },
 ];
