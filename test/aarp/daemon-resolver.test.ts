@@ -5,8 +5,9 @@ import net, { type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openDaemon } from '../../src/aarp/io/daemon.ts';
+import { type Daemon, openDaemon } from '../../src/aarp/io/daemon.ts';
 import { DaemonResolver } from '../../src/aarp/io/daemon-resolver.ts';
+import { samplesOf } from '../../src/aarp/metrics.ts';
 import { UnresolvedError } from '../../src/aarp/resolution.ts';
 import { UsageError } from '../../src/core/errors.ts';
 import { TableResolver } from './table-resolver.ts';
@@ -35,7 +36,7 @@ function opened<T extends { close(): unknown }>(thing: T): T {
 const behindDaemon = (): TableResolver => new TableResolver({ [SERVICE]: '2001:db8::d' });
 const here = (): TableResolver => new TableResolver({ [SERVICE]: '2001:db8::e' });
 
-async function daemon(resolver: TableResolver): Promise<{ close(): Promise<void> }> {
+async function daemon(resolver: TableResolver): Promise<Daemon> {
   const options = { software: 'mobisock/test', otherMetrics: () => [], warn: () => {} };
   return opened(await openDaemon({ listen: { path, mode: 0o600 }, resolver, ...options }));
 }
@@ -91,6 +92,20 @@ describe('through aarpd', () => {
     await expect(asking.resolve('fd00::1')).rejects.toThrow(UnresolvedError);
     await expect(asking.resolve('fd00::1')).rejects.toMatchObject({ reason: 'silent', address: 'fd00::1' });
     expect(fallback.asked).toEqual([]);
+  });
+
+  it('a probe that takes long is asked for here too, and the connection stays', async () => {
+    const table = new TableResolver({ [SERVICE]: '2001:db8::d', 'fd00::9': 'fd00::9' });
+    const running = await daemon(table);
+    const asking = resolver();
+    await asking.resolve('fd00::9');
+    table.held = true;
+    expect(await memberOf(asking.resolve(SERVICE))).toBe('2001:db8::e');
+    table.release();
+    await expect.poll(() => askedAnew(asking), { timeout: 5_000 }).toBe('2001:db8::d');
+    const counts = new Map(running.metrics().flatMap(samplesOf));
+    expect(counts.get('aarpd_requests_total{verb="hello"}')).toBe(2);
+    expect(counts.get('aarpd_clients_accepted_total')).toBe(1);
   });
 
   it('a member that failed is told, and asked about anew', async () => {

@@ -9,7 +9,7 @@
 import { Socket } from 'node:net';
 import { canonicalAddress } from '../../core/address.ts';
 import { WireError } from '../../core/errors.ts';
-import type { Instant } from '../../core/time.ts';
+import { earliest, type Instant } from '../../core/time.ts';
 import { Alarm, monotonicNow } from '../../host/clock.ts';
 import { nativeConnect } from '../../host/native.ts';
 import {
@@ -42,7 +42,7 @@ const COPY_MS = 10_000;
 /** Between a connection that is gone and the next: doubled while none answers. A restart takes about a second. */
 const RETRY_MS = 500;
 const LONGEST_RETRY_MS = 60_000;
-const HELLO_ID = 'hello';
+const HELLO: Request = { id: 'hello', verb: 'hello', version: PROTOCOL_VERSION };
 
 interface Pending {
   readonly id: string;
@@ -59,6 +59,8 @@ export class DaemonResolver implements Resolver {
   #retryAt: Instant = 0;
   #retryMs = RETRY_MS;
   #closed = false;
+  /** Since when the daemon owes an answer that takes no time. */
+  #doubtedAt: Instant | undefined;
   #lastId = 0;
   /** By id, in the order of asking. */
   readonly #pending = new Map<string, Pending>();
@@ -77,7 +79,8 @@ export class DaemonResolver implements Resolver {
     if (address === undefined) return await this.#askHere(text);
     const known = this.cached(address) ?? this.#pendingByAddress.get(address)?.promise;
     if (known !== undefined) return await known;
-    const link = this.#pending.size < MAX_PENDING ? this.#connection() : undefined;
+    const mayAsk = this.#pending.size < MAX_PENDING && this.#doubtedAt === undefined;
+    const link = mayAsk ? this.#connection() : undefined;
     return await (link === undefined ? this.#askHere(address) : this.#ask(link, address));
   }
 
@@ -135,7 +138,7 @@ export class DaemonResolver implements Resolver {
       onGone: () => this.#lost(link),
     });
     this.#link = link;
-    link.send({ id: HELLO_ID, verb: 'hello', version: PROTOCOL_VERSION });
+    link.send(HELLO);
     return link;
   }
 
@@ -148,14 +151,14 @@ export class DaemonResolver implements Resolver {
     this.#pendingByAddress.set(address, pending);
     if (this.#pending.size === 1) {
       link.ref();
-      this.#alarm.set(askedAt + PATIENCE_MS);
+      this.#rearm();
     }
     link.send({ id, verb: 'resolve', address });
     return promise;
   }
 
   #heard(reply: Reply): void {
-    if (reply.id === HELLO_ID) {
+    if (reply.id === HELLO.id) {
       if (reply.kind === 'error') this.#link?.close();
       else this.#retryMs = RETRY_MS;
       return;
@@ -186,17 +189,32 @@ export class DaemonResolver implements Resolver {
     return resolution;
   }
 
-  /** Those who have waited long enough are answered from here; a daemon that has said nothing meanwhile is given up. */
+  /**
+   * Those who have waited long enough are answered from here. The daemon may be waiting for probes, or not be there at
+   * all: it is asked something that takes no time, and given up if that is not answered either.
+   */
   #losePatience(now: Instant): void {
     const late = [...this.#pending.values()].filter(({ askedAt }) => askedAt + PATIENCE_MS <= now);
-    const [first] = late;
-    if (first !== undefined && (this.#link?.heardAt ?? 0) < first.askedAt) return this.#link?.close();
     for (const pending of late) {
       this.#remove(pending);
       pending.settle(this.#askHere(pending.address));
     }
+    const link = this.#link;
+    if (link === undefined) return;
+    const [first] = late;
+    if (link.heardAt >= (this.#doubtedAt ?? now)) this.#doubtedAt = undefined;
+    if (now - (this.#doubtedAt ?? now) >= PATIENCE_MS) return link.close();
+    if (first !== undefined && this.#doubtedAt === undefined && link.heardAt < first.askedAt) {
+      this.#doubtedAt = now;
+      link.send(HELLO);
+    }
+    this.#rearm();
+  }
+
+  #rearm(): void {
     const [next] = this.#pending.values();
-    if (next !== undefined) this.#alarm.set(next.askedAt + PATIENCE_MS);
+    const from = earliest(this.#doubtedAt, next?.askedAt);
+    this.#alarm.set(from === undefined ? undefined : from + PATIENCE_MS);
   }
 
   #remove({ id, address }: Pending): void {
@@ -208,6 +226,7 @@ export class DaemonResolver implements Resolver {
   #lost(link: DaemonLink): void {
     if (this.#link !== link) return;
     this.#link = undefined;
+    this.#doubtedAt = undefined;
     this.#retryAt = monotonicNow() + this.#retryMs;
     this.#retryMs = Math.min(2 * this.#retryMs, LONGEST_RETRY_MS);
     for (const { address, settle } of this.#take()) settle(this.#askHere(address));
@@ -246,7 +265,13 @@ class DaemonLink {
   }
 
   send(request: Request): void {
-    if (!this.#gone) this.#socket.write(formatRequest(request), 'latin1');
+    if (this.#gone) return;
+    // One system call for what is asked in one go.
+    if (this.#socket.writableCorked === 0) {
+      this.#socket.cork();
+      process.nextTick(() => this.#socket.uncork());
+    }
+    this.#socket.write(formatRequest(request), 'latin1');
   }
 
   ref(): void {
