@@ -4,9 +4,10 @@
  * event, from the endpoint.
  */
 import diagnosticsChannel from 'node:diagnostics_channel';
-import { openSync, writeSync } from 'node:fs';
+import { openSync } from 'node:fs';
 import { debuglog } from 'node:util';
 import type { SessionLifeEvent, SessionLifeEventName } from '../l4mob/io/mobile-stream.ts';
+import { EventLines } from './event-lines.ts';
 import type { EventsTarget } from './policy/settings.ts';
 
 export const debug: (message: string, ...values: unknown[]) => void = debuglog('mobisock');
@@ -21,21 +22,23 @@ const CHANNELS: Readonly<Record<SessionLifeEventName, diagnosticsChannel.Channel
 
 /** The function to give to the endpoint. Nothing is opened before the first event. */
 export function sessionLifeReporter(target: EventsTarget | undefined): (event: SessionLifeEvent) => void {
-  let file: number | undefined;
+  let lines: EventLines | undefined;
   let silent = target === undefined;
+  const fail = (error: Error): void => {
+    silent = true;
+    process.emitWarning(`session events can't be written: ${error.message}`, 'MobisockWarning');
+  };
   return (event) => {
     debug('%j', event);
     const channel = CHANNELS[event.name];
     if (channel.hasSubscribers) channel.publish(event);
     if (silent || target === undefined) return;
     try {
-      file ??= target.kind === 'stderr' ? 2 : openSync(target.path, 'a');
-      // Written at once: whoever looks into the file after a crash wants the last line most.
-      const { name, ...rest } = event;
-      writeSync(file, `${JSON.stringify({ event: `session:${name}`, at: Date.now(), ...rest })}\n`);
+      lines ??= new EventLines(target.kind === 'stderr' ? 2 : openSync(target.path, 'a'), fail);
     } catch (error) {
-      silent = true;
-      process.emitWarning(`session events can't be written: ${(error as Error).message}`, 'MobisockWarning');
+      return fail(error as Error);
     }
+    const { name, ...rest } = event;
+    lines.write({ event: `session:${name}`, at: Date.now(), ...rest });
   };
 }
