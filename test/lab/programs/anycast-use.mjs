@@ -1,0 +1,130 @@
+// Asks services who they are, as it is told, one command in JSON a line, and says what came of it. Knows nothing of
+// anycast or mobility.
+//
+//   {"way":"net","host":"fd77:100::53","port":7061,"times":100}
+//
+// `times` at once; the report has a result for each. `lookup`: what the name `host` is to be resolved to. UDP asks
+// again every 50 ms, for `giveUpMs`; after that, "silence".
+import dgram from 'node:dgram';
+import { once } from 'node:events';
+import http from 'node:http';
+import http2 from 'node:http2';
+import https from 'node:https';
+import net from 'node:net';
+import { createInterface } from 'node:readline';
+import tls from 'node:tls';
+
+const { TEST_CERTIFICATE: ca } = process.env;
+const ASK_AGAIN_MS = 50;
+const say = (event, more = {}) => console.log(JSON.stringify({ event, at: Date.now(), ...more }));
+const authority = (host, port) => (net.isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`);
+
+/** Node's own options, with the lookup that the command wants. */
+function target({ host, port, timeout, lookup, localAddress }) {
+  const addresses = lookup?.map((address) => ({ address, family: net.isIP(address) }));
+  const own = addresses && {
+    lookup: (_name, { all }, done) => (all ? done(null, addresses) : done(null, addresses[0].address, 6)),
+  };
+  return { host, port, timeout, localAddress, ...own };
+}
+
+async function sayWho(socket, connected) {
+  socket.once('timeout', () => socket.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })));
+  await once(socket, connected);
+  socket.setTimeout(0);
+  const peer = socket.remoteAddress;
+  socket.write('who\n');
+  const [text] = await once(socket, 'data');
+  socket.end();
+  return { text: String(text).trim(), peer };
+}
+
+async function request(library, command, more = {}) {
+  const asking = library.get({ ...target(command), ...more });
+  asking.once('timeout', () => asking.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })));
+  const [response] = await once(asking, 'response');
+  const peer = response.socket.remoteAddress;
+  return { text: Buffer.concat(await response.toArray()).toString(), peer };
+}
+
+/** One after the other, over one agent. */
+async function requestsInARow(command) {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  const sockets = new Set();
+  agent.on('free', (socket) => sockets.add(socket));
+  const answers = [];
+  for (let i = 0; i < 3; i++) {
+    answers.push(await request(http, command, { agent }));
+    // The agent takes the socket back a little later.
+    await new Promise(setImmediate);
+  }
+  agent.destroy();
+  const [{ peer }] = answers;
+  return { text: answers.map(({ text }) => text).join(' '), peer, sockets: sockets.size };
+}
+
+async function streamOfHttp2({ host, port }) {
+  const session = http2.connect(`http://${authority(host, port)}`);
+  try {
+    await once(session, 'connect');
+    const peer = session.socket.remoteAddress;
+    const stream = session.request({ ':path': '/' });
+    return { text: Buffer.concat(await stream.toArray()).toString(), peer };
+  } finally {
+    session.close();
+  }
+}
+
+/** Until it is answered; `open` gives what asks. */
+async function askByDatagrams({ giveUpMs = 5_000 }, open) {
+  const socket = dgram.createSocket('udp6');
+  const { ask, peer } = await open(socket);
+  const again = setInterval(ask, ASK_AGAIN_MS);
+  try {
+    ask();
+    const [text, { address }] = await once(socket, 'message', { signal: AbortSignal.timeout(giveUpMs) });
+    return { text: String(text), peer: peer?.() ?? address, from: address };
+  } finally {
+    clearInterval(again);
+    socket.close();
+  }
+}
+
+const WAYS = {
+  net: (command) => sayWho(net.connect(target(command)), 'connect'),
+  tls: (command) => sayWho(tls.connect({ ...target(command), ca }), 'secureConnect'),
+  http: (command) => request(http, command),
+  https: (command) => request(https, command, { ca }),
+  agent: requestsInARow,
+  http2: streamOfHttp2,
+  async fetch({ host, port }) {
+    const response = await fetch(`http://${authority(host, port)}/`);
+    return { text: await response.text() };
+  },
+  'udp connected': (command) =>
+    askByDatagrams(command, async (socket) => {
+      socket.connect(command.port, command.host);
+      await once(socket, 'connect');
+      return { ask: () => socket.send('who'), peer: () => socket.remoteAddress().address };
+    }),
+  'udp send': (command) =>
+    askByDatagrams(command, (socket) => ({ ask: () => socket.send('who', command.port, command.host) })),
+};
+
+async function use(way, command) {
+  const startedAt = performance.now();
+  const took = () => ({ tookMs: performance.now() - startedAt });
+  try {
+    return { ...(await WAYS[way](command)), ...took() };
+  } catch (error) {
+    const { name, code, address } = error.cause ?? error;
+    return { code: name === 'TimeoutError' ? 'silence' : (code ?? name), address, ...took() };
+  }
+}
+
+createInterface({ input: process.stdin }).on('line', async (line) => {
+  const { id, way, times = 1, ...command } = JSON.parse(line);
+  const results = await Promise.all(Array.from({ length: times }, () => use(way, command)));
+  say('used', { id, results });
+});
+say('ready');
