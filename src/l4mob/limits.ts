@@ -23,7 +23,7 @@ export const DEFAULT_STREAM_LIMITS: StreamLimits = {
 export interface EndpointLimits {
   /** Sessions in a process, for each role: beyond it, new ones are plain, or refused. About 20 KB each. */
   readonly sessions: number;
-  /** Associations held for each role; the longest unused goes first. About 1 KB each. */
+  /** Associations held for each role; the longest unused goes first. About 0.5 KB each. */
   readonly associations: number;
   /** Associations that one source address may hold unconfirmed (no OPEN yet). */
   readonly unconfirmedPerSource: number;
