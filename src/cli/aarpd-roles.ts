@@ -48,18 +48,23 @@ export class AarpdRoles {
    * Opens, closes and changes roles until they are as `settings` say. A role that cannot be had as it is wanted stays
    * as it was.
    *
-   * @throws the first error, after all roles were seen to.
+   * @returns why, for each that can't.
    */
-  async apply(settings: AarpdSettings): Promise<void> {
+  async apply(settings: AarpdSettings): Promise<readonly unknown[]> {
     const failures: unknown[] = [];
     for (const name of ROLE_NAMES) {
-      try {
-        await this.#applyOne(name, settings);
-      } catch (error) {
-        failures.push(error);
-      }
+      if (this.#isAsWanted(name, settings)) continue;
+      const before = this.#open.get(name);
+      // The port may be the same, so the one before has to go first.
+      before?.role.close();
+      this.#open.delete(name);
+      const failure = await this.#start(name, settings);
+      if (failure === undefined) continue;
+      failures.push(failure);
+      const again = before && (await this.#start(name, before.settings));
+      if (again !== undefined) failures.push(again);
     }
-    if (failures.length > 0) throw failures[0];
+    return failures;
   }
 
   close(): void {
@@ -67,27 +72,23 @@ export class AarpdRoles {
     this.#open.clear();
   }
 
-  async #applyOne(name: RoleName, settings: AarpdSettings): Promise<void> {
+  #isAsWanted(name: RoleName, settings: AarpdSettings): boolean {
+    const open = this.#open.get(name);
     const wanted = WANTED[name];
-    const before = this.#open.get(name);
-    const same = JSON.stringify(wanted(settings)) === JSON.stringify(before && wanted(before.settings));
-    if (same) return;
-    // The port may be the same, so the one before has to go first.
-    before?.role.close();
-    this.#open.delete(name);
-    try {
-      await this.#start(name, settings);
-    } catch (error) {
-      if (before !== undefined) await this.#start(name, before.settings);
-      throw error;
-    }
+    return JSON.stringify(wanted(settings)) === JSON.stringify(open && wanted(open.settings));
   }
 
-  async #start(name: RoleName, settings: AarpdSettings): Promise<void> {
-    const role = await openRole(name, settings, this.#init);
-    if (role === undefined) return;
-    this.#open.set(name, { settings, role });
-    this.#init.say(role.ready);
+  /** Gives the error where it can't be had. */
+  async #start(name: RoleName, settings: AarpdSettings): Promise<unknown> {
+    try {
+      const role = await openRole(name, settings, this.#init);
+      if (role === undefined) return undefined;
+      this.#open.set(name, { settings, role });
+      this.#init.say(role.ready);
+      return undefined;
+    } catch (error) {
+      return error;
+    }
   }
 }
 

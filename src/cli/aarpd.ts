@@ -75,11 +75,10 @@ class Aarpd {
       warn,
     });
     const aarpd = new Aarpd(read, settings, daemon, roles);
-    try {
-      await roles.apply(settings);
-    } catch (error) {
+    const [failure] = await roles.apply(settings);
+    if (failure !== undefined) {
       await aarpd.close();
-      throw error;
+      throw failure;
     }
     say(`ready on ${handed === undefined ? path : 'the socket handed over'}`);
     return aarpd;
@@ -94,7 +93,8 @@ class Aarpd {
           if (settings[key] !== this.#settings[key])
             warn(`${key}: changed in the configuration, which takes a restart`);
         }
-        await this.#roles.apply(settings);
+        const failures = await this.#roles.apply(settings);
+        for (const failure of failures) warn(`${messageOf(failure)}; what it is about stays as it was`);
         say('configuration read again');
       } catch (error) {
         warn(`${messageOf(error)}\nThe configuration stays as it was.`);

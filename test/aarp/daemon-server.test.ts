@@ -236,6 +236,27 @@ describe('many clients', () => {
     expect(await (await client()).ask('1 hello 1')).toBe('1 ok 1 mobisock/test');
   });
 
+  it('that do not read their lists leave a place for those who do', async () => {
+    const running = await daemon(members(), { limits: { stallMs: 400 } });
+    const asking = await client();
+    // 2 MB of list, more than a socket holds.
+    for (let i = 0; i < 16_384; i += 64) {
+      const line = (_: unknown, k: number): string => `${k} verdict put mobility 10.1.${i >> 6}.${k}:80 plain 60000`;
+      asking.send(...Array.from({ length: 64 }, line));
+      await asking.take(64);
+    }
+    const deaf = await Promise.all(Array.from({ length: 8 }, client));
+    for (const one of deaf) {
+      one.socket.pause();
+      one.send('1 list');
+    }
+    await expect.poll(() => count(running, 'aarpd_requests_total{verb="list"}')).toBe(8);
+    expect(await asking.ask('1 list')).toBe('1 error busy too many lists at a time');
+    await expect.poll(() => count(running, 'aarpd_clients_dropped_total{reason="slow-reader"}')).toBe(8);
+    asking.send('2 list');
+    expect(await asking.take(16_385)).toContain('2 ok 16384');
+  });
+
   it('one that never ends its line is let go, one that is only silent is not', async () => {
     const running = await daemon(members(), { limits: { stallMs: 400 } });
     const [half, silent] = [await client(), await client()];

@@ -50,6 +50,7 @@ export class DaemonClient {
       this.#lastHeard = true;
       this.#work();
     });
+    this.#socket.once('close', () => this.#replies?.return?.());
     // 'close' follows, which is where the server lets go of the client.
     this.#socket.on('error', () => this.#socket.destroy());
   }

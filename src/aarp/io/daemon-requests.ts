@@ -28,9 +28,12 @@ export interface DaemonRequestsInit {
   metrics(): readonly Metric[];
 }
 
-/** One reply or several, or one that takes its time. */
+/** One reply or several, to be given back (`return()`) where not all are taken; or one that takes its time. */
 export type Answer = Iterable<Reply> | Promise<Reply>;
 export type AnsweredHere = Exclude<Request, { readonly verb: 'watch' }>;
+
+/** Lists that clients are reading at a time: half a megabyte each. People ask for them. */
+const MAX_LISTS = 8;
 
 /** How a resolver's refusal is told. */
 const WORD_FOR: Readonly<Record<UnresolvedReason, ErrorWord>> = {
@@ -42,6 +45,7 @@ const WORD_FOR: Readonly<Record<UnresolvedReason, ErrorWord>> = {
 
 export class DaemonRequests {
   readonly #init: DaemonRequestsInit;
+  #listsUnderWay = 0;
 
   constructor(init: DaemonRequestsInit) {
     this.#init = init;
@@ -59,7 +63,7 @@ export class DaemonRequests {
   }
 
   #answer(request: AnsweredHere): Answer {
-    const { resolver, store, onChange } = this.#init;
+    const { resolver, onChange } = this.#init;
     const { id } = request;
     switch (request.verb) {
       case 'hello':
@@ -76,7 +80,7 @@ export class DaemonRequests {
         onChange();
         return [ok(id)];
       case 'list':
-        return listed(id, resolver.list(), store.current(wallNow()));
+        return this.#list(id);
       case 'stats':
         return counted(id, this.#init.metrics());
       case 'verdict-get':
@@ -102,6 +106,20 @@ export class DaemonRequests {
       },
       (error: unknown) => errorReply(id, wordFor(error), error),
     );
+  }
+
+  /** Each one under way holds what it lists. */
+  *#list(id: string): Iterable<Reply> {
+    if (this.#listsUnderWay >= MAX_LISTS) {
+      yield { id, kind: 'error', code: 'busy', message: 'too many lists at a time' };
+      return;
+    }
+    this.#listsUnderWay += 1;
+    try {
+      yield* listed(id, this.#init.resolver.list(), this.#init.store.current(wallNow()));
+    } finally {
+      this.#listsUnderWay -= 1;
+    }
   }
 
   #verdictOn({ about, subject }: VerdictSubject): readonly (string | number)[] {
