@@ -193,9 +193,7 @@ export class Inquiry {
       return;
     }
     if (this.#candidates.size >= MAX_CANDIDATES || !this.#mayServe(ip)) return;
-    const question = this.#ask(ip, now);
-    if (this.#verdict !== undefined) question.end();
-    this.#candidates.set(ip, { question, confirmed: false, lifetimeMs });
+    this.#candidates.set(ip, { question: this.#ask(ip, now), confirmed: false, lifetimeMs });
   }
 
   /** Nobody may send us to a group, to our own services, or to where we did not ask. */
@@ -243,7 +241,6 @@ export class Inquiry {
       this.#confirmed(true) ??
       this.#unconfirmed(false) ??
       this.#unconfirmed(true) ?? { kind: 'none', reason: this.#silence() };
-    for (const question of this.questions) question.end();
   }
 
   #silence(): UnresolvedReason {

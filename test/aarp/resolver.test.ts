@@ -1,6 +1,7 @@
 /** The resolver core by itself, in virtual time: what it asks, what it gives out, and for how long. */
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_RESOLVER_TIMES } from '../../src/aarp/limits.ts';
+import { AddressHistory } from '../../src/aarp/address-history.ts';
+import { DEFAULT_RESOLVER_LIMITS, DEFAULT_RESOLVER_TIMES } from '../../src/aarp/limits.ts';
 import { ANSWER_LIMIT_MS } from '../../src/aarp/resolution.ts';
 import { UsageError } from '../../src/core/errors.ts';
 import { AnycastWorld } from './anycast-world.ts';
@@ -8,7 +9,17 @@ import { AnycastWorld } from './anycast-world.ts';
 const ANY = '2001:db8::53';
 const ONE = '2001:db8:1::1';
 const TWO = '2001:db8:1::2';
-const { anycastMs, unconfirmedMs, unicastMs, silentMs, unreachableMs, shunMs } = DEFAULT_RESOLVER_TIMES;
+const {
+  anycastMs,
+  longestAnycastMs,
+  unconfirmedMs,
+  unicastMs,
+  silentMs,
+  longestSilentMs,
+  unreachableMs,
+  shunMs,
+  lingerMs,
+} = DEFAULT_RESOLVER_TIMES;
 
 function echoOnly(seed = 1): AnycastWorld {
   return new AnycastWorld(seed, { methods: ['echo'] });
@@ -77,6 +88,19 @@ describe('an anycast address', () => {
     expect(world.time.now).toBeLessThanOrEqual(ANSWER_LIMIT_MS);
   });
 
+  it('is kept for as long as a member asks, also where the echo reply named that member first', () => {
+    const world = new AnycastWorld(1);
+    world.serve(ANY, { speaksAarp: true, lifetimeMs: 7_000 });
+    expect(world.resolution(ANY).ttlMs).toBe(7_000);
+  });
+
+  it('is not resolved to an address for which others answer', () => {
+    const world = echoOnly();
+    world.serve(ANY, { addresses: [ONE] });
+    world.serve(ONE, { addresses: [TWO] });
+    expect(world.resolution(ANY)).toMatchObject({ unicast: ONE, confirmed: false });
+  });
+
   it('whose members reply from it is told from a unicast address by AARP', () => {
     const world = new AnycastWorld(1);
     world.serve(ANY, { fromItself: true, speaksAarp: true, lifetimeMs: 7_000 });
@@ -101,6 +125,47 @@ describe('an anycast address', () => {
     resolver.handleAnswer(time.now, confirmation?.nonce ?? nonce, { method: 'echo', from: ONE });
     world.drain();
     expect(waiter.events).toMatchObject([{ resolution: { unicast: ONE, confirmed: true } }]);
+  });
+});
+
+describe('an echo reply from the address itself', () => {
+  /** An echo reply to the first probe after 10 ms, and an AARP reply after 20 ms, in whichever order. */
+  function told(order: readonly ('echo' | 'aarp')[]): AnycastWorld {
+    const world = new AnycastWorld(1);
+    world.resolve(ANY);
+    const nonce = world.probes[0]?.nonce ?? new Uint8Array(0);
+    for (const method of order) {
+      world.time.pass(10);
+      const members = { members: [ONE], lifetimeMs: 0 };
+      world.resolver.handleAnswer(world.time.now, nonce, { from: ANY, method, ...members });
+      world.drain();
+    }
+    return world;
+  }
+
+  it.each([[['echo', 'aarp'] as const], [['aarp', 'echo'] as const]])(
+    'does not end the wait for members: %j',
+    (order) => {
+      const world = told(order);
+      world.time.pass(400);
+      const [waiter] = world.waiters.values();
+      expect(waiter?.events).toEqual([]);
+      world.time.pass(2_000);
+      // Nobody at the member's own address answers, and the address itself does.
+      expect(waiter?.events).toMatchObject([{ resolution: { kind: 'unicast', unicast: ANY } }]);
+    },
+  );
+
+  it('is waited with for two round trips, counted from the first probe', () => {
+    const world = new AnycastWorld(1);
+    const waiter = world.resolve(ANY);
+    world.time.pass(260);
+    world.resolver.handleAnswer(260, world.probes[0]?.nonce ?? new Uint8Array(0), { method: 'echo', from: ANY });
+    world.drain();
+    world.time.pass(499);
+    expect(waiter.events).toEqual([]);
+    world.time.pass(1);
+    expect(waiter.events).toHaveLength(1);
   });
 });
 
@@ -155,6 +220,23 @@ describe('silence', () => {
     expect(world.sayings(ANY)).toBe(9);
   });
 
+  it('is over with the first answer', () => {
+    const world = echoOnly();
+    for (let i = 0; i < 3; i++) {
+      world.answerOf(world.resolve(ANY));
+      world.time.pass(longestSilentMs);
+    }
+    const [member] = world.serve(ANY, {});
+    world.resolution(ANY);
+    if (member !== undefined) member.alive = false;
+    world.time.pass(anycastMs);
+    world.answerOf(world.resolve(ANY));
+    const before = world.sayings(ANY);
+    world.time.pass(silentMs);
+    world.answerOf(world.resolve(ANY));
+    expect(world.sayings(ANY)).toBe(before + 3);
+  });
+
   it('is told at once where nothing can be sent', () => {
     const world = echoOnly();
     const waiter = world.resolve(ANY);
@@ -196,6 +278,20 @@ describe('a member that fails', () => {
     world.drain();
     world.failed(ANY, ONE);
     expect(world.resolution(ANY)).toMatchObject({ unicast: TWO, confirmed: true });
+  });
+
+  it('is left also where it fails while the address is being asked about', () => {
+    const world = echoOnly();
+    const waiter = world.resolve(ANY);
+    const nonce = world.probes[0]?.nonce ?? new Uint8Array(0);
+    for (const from of [ONE, TWO]) world.resolver.handleAnswer(0, nonce, { method: 'echo', from });
+    world.failed(ANY, ONE);
+    for (const ip of [ONE, TWO]) {
+      const confirmation = world.probes.find(({ to }) => to === ip);
+      world.resolver.handleAnswer(1, confirmation?.nonce ?? nonce, { method: 'echo', from: ip });
+      world.drain();
+    }
+    expect(waiter.events).toMatchObject([{ resolution: { unicast: TWO, confirmed: true } }]);
   });
 
   it('is given out again where it is the only one that answers', () => {
@@ -310,6 +406,59 @@ describe('limits', () => {
     ]);
   });
 
+  it('entries: what was learnt anew is young again', () => {
+    const world = new AnycastWorld(1, { methods: ['echo'], limits: { entries: 2 }, times: { unconfirmedMs: 50 } });
+    world.serve('2001:db8::1', { dark: [ONE] });
+    world.resolution('2001:db8::1');
+    world.serve('2001:db8::2', {});
+    world.resolution('2001:db8::2');
+    world.time.pass(50);
+    world.resolution('2001:db8::1');
+    world.serve('2001:db8::3', {});
+    world.resolution('2001:db8::3');
+    expect(world.resolver.list(world.time.now).map(({ address }) => address)).toEqual(['2001:db8::1', '2001:db8::3']);
+  });
+
+  it('questions that are over: those of as many inquiries as there may be are still listened to', () => {
+    const world = new AnycastWorld(1, { methods: ['echo'], limits: { inquiries: 2 } });
+    for (let i = 1; i <= 9; i++) {
+      world.serve(`2001:db8::${i}`, {});
+      world.resolution(`2001:db8::${i}`);
+    }
+    // The address and its member, for each of the last two.
+    expect(world.resolver.openQuestions).toBe(4);
+    world.time.pass(lingerMs);
+    expect(world.resolver.openQuestions).toBe(0);
+  });
+
+  it('time: nobody waits longer, though probes have to; and what was not asked is not taken for silence', () => {
+    const rate = { burst: 1, intervalMs: 60_000 };
+    const world = new AnycastWorld(1, { methods: ['echo'], limits: { probeRate: rate } });
+    world.serve(ANY, {});
+    world.resolve(ONE);
+    const waiter = world.resolve(ANY);
+    expect(world.answerOf(waiter)).toMatchObject({ type: 'unresolved', reason: 'busy' });
+    expect(world.time.now).toBe(ANSWER_LIMIT_MS);
+    world.time.pass(60_000);
+    expect(world.answerOf(world.resolve(ANY))).toMatchObject({ type: 'resolved' });
+  });
+
+  it('histories: the address that was touched longest ago is forgotten, and of one address the oldest failure', () => {
+    const history = new AddressHistory({ ...DEFAULT_RESOLVER_LIMITS, histories: 2, shunnedPerAddress: 2 });
+    const [one, two, three] = [`${ANY}1`, `${ANY}2`, `${ANY}3`] as const;
+    for (const [ip, member] of [
+      [one, 'a'],
+      [two, 'b'],
+      [one, 'c'],
+      [one, 'd'],
+      [three, 'e'],
+    ] as const) {
+      history.shun(0, ip, member, 1_000);
+    }
+    expect([one, two, three].map((ip) => [...history.shunned(999, ip)])).toEqual([['c', 'd'], [], ['e']]);
+    expect([...history.shunned(1_000, one)]).toEqual([]);
+  });
+
   it('inquiries and callers: the others are told that it is busy, and nothing is kept of that', () => {
     const world = new AnycastWorld(1, { methods: ['echo'], limits: { inquiries: 2, waiting: 3 } });
     const waiters = ['1', '2', '3', '2', '2'].map((end) => world.resolve(`2001:db8::${end}`));
@@ -330,6 +479,27 @@ describe('limits', () => {
     expect(world.probes.length).toBe(10);
     world.time.pass(1_000);
     expect(world.probes.length).toBe(60);
+  });
+});
+
+describe('what is known beforehand', () => {
+  const known = { address: ANY, kind: 'anycast', unicast: TWO, confirmed: true, ttlMs: 1e12 } as const;
+
+  it('is given out, for no longer than what is learnt', () => {
+    const world = echoOnly();
+    world.resolver.remember(0, known);
+    world.resolver.remember(0, { ...known, address: ONE, kind: 'unicast', unicast: ONE });
+    expect(world.resolver.cached(0, ANY)).toEqual({ ...known, ttlMs: longestAnycastMs });
+    expect(world.resolver.cached(0, ONE)?.ttlMs).toBe(unicastMs);
+    expect(world.probes).toEqual([]);
+  });
+
+  it('does not replace what was learnt', () => {
+    const world = echoOnly();
+    world.serve(ANY, {});
+    world.resolution(ANY);
+    world.resolver.remember(world.time.now, known);
+    expect(world.resolver.cached(world.time.now, ANY)?.unicast).toBe(ONE);
   });
 });
 
