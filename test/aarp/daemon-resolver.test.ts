@@ -85,6 +85,18 @@ describe('through aarpd', () => {
     expect(table.asked).toHaveLength(300);
   });
 
+  it('a copy ends when aarpd forgets, whoever has told it to', async () => {
+    const table = behindDaemon();
+    await daemon(table);
+    const [one, other] = [resolver(), resolver()];
+    for (const forget of [() => one.failed(SERVICE, '2001:db8::d'), () => one.flush(SERVICE), () => one.flush()]) {
+      await Promise.all([one.resolve(SERVICE), other.resolve(SERVICE)]);
+      expect(other.cached(SERVICE)).toBeDefined();
+      forget();
+      await expect.poll(() => other.cached(SERVICE)).toBeUndefined();
+    }
+  });
+
   it('what nobody answers is told as the resolver here would tell it', async () => {
     await daemon(behindDaemon());
     const fallback = here();

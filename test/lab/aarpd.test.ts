@@ -102,12 +102,25 @@ describe.skipIf(missing)('aarpd', () => {
     await Promise.all([network.joinMember('near'), network.joinMember('middle')]);
     await start(network.lab.client, socket);
     const [one, other] = await Promise.all([caller(), caller()]);
-    expect(await connected(one)).toBe('near');
+    // Both have a copy of the answer.
+    expect(await Promise.all([connected(one), connected(other)])).toEqual(['near', 'near']);
     await network.host('near').detach();
     await network.withdraw('near');
     // As a connect that failed says it.
     await ask(`1 failed ${ANYCAST} ${network.unicastOf('near')}`);
     expect(await connected(other)).toBe('middle');
+  });
+
+  test('asks again after a move, and its programs do', async () => {
+    await Promise.all([network.joinMember('near'), network.joinMember('middle')]);
+    await start(network.lab.client, socket);
+    const client = await network.startClient({ aarpd: socket });
+    expect(await resolve(client, ANYCAST)).toMatchObject({ unicast: network.unicastOf('near') });
+    await network.withdraw('near');
+    expect(await resolve(client, ANYCAST)).toMatchObject({ unicast: network.unicastOf('near') });
+    await network.lab.client.move('lte');
+    await expect.poll(async () => (await resolve(client, ANYCAST)).unicast).toBe(network.unicastOf('middle'));
+    expect(await ask('1 list')).toContainEqual(expect.stringContaining(network.unicastOf('middle')));
   });
 
   test('tells a watcher of changes of addresses', async () => {

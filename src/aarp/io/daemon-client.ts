@@ -55,11 +55,9 @@ export class DaemonClient {
     this.#socket.on('error', () => this.#socket.destroy());
   }
 
-  /** When it last asked something; undefined while it waits for something, so that it must not be taken for idle. */
+  /** When it last asked something; undefined while it waits for an answer. */
   get idleSince(): Instant | undefined {
-    return this.#inFlight > 0 || this.#watchId !== undefined || this.#replies !== undefined
-      ? undefined
-      : this.#activeAt;
+    return this.#inFlight > 0 || this.#replies !== undefined ? undefined : this.#activeAt;
   }
 
   /** Tells a watcher; others are left alone. */

@@ -24,6 +24,8 @@ export interface DaemonRequestsInit {
   readonly software: string;
   /** Called after what is known may have changed. */
   onChange(): void;
+  /** Tells everybody who watches. */
+  tell(words: readonly string[]): void;
   /** Everything that `stats` tells. */
   metrics(): readonly Metric[];
 }
@@ -63,7 +65,7 @@ export class DaemonRequests {
   }
 
   #answer(request: AnsweredHere): Answer {
-    const { resolver, onChange } = this.#init;
+    const { resolver, onChange, tell } = this.#init;
     const { id } = request;
     switch (request.verb) {
       case 'hello':
@@ -73,10 +75,12 @@ export class DaemonRequests {
         return this.#resolve(id, request.address);
       case 'failed':
         resolver.failed(request.address, request.unicast);
+        tell(['failed', request.address, request.unicast]);
         onChange();
         return [ok(id)];
       case 'flush':
         resolver.flush(request.address);
+        tell(request.address === undefined ? ['flush'] : ['flush', request.address]);
         onChange();
         return [ok(id)];
       case 'list':

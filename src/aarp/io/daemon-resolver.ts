@@ -37,11 +37,12 @@ const PATIENCE_MS = 300;
 const MAX_PENDING = 1_024;
 /** Answers kept here, so that connects in a row cost nothing. The oldest goes first. */
 const MAX_COPIES = 1_024;
-/** What another process finds failed is heard of here no later than this. */
+/** However that is missed which ends a copy's life: what aarpd forgets, it tells. */
 const COPY_MS = 10_000;
 /** Between a connection that is gone and the next: doubled while none answers. A restart takes about a second. */
 const RETRY_MS = 500;
 const LONGEST_RETRY_MS = 60_000;
+const WATCH: Request = { id: 'watch', verb: 'watch' };
 const HELLO: Request = { id: 'hello', verb: 'hello', version: PROTOCOL_VERSION };
 
 interface Pending {
@@ -139,6 +140,7 @@ export class DaemonResolver implements Resolver {
     });
     this.#link = link;
     link.send(HELLO);
+    link.send(WATCH);
     return link;
   }
 
@@ -163,10 +165,17 @@ export class DaemonResolver implements Resolver {
       else this.#retryMs = RETRY_MS;
       return;
     }
+    if (reply.kind === 'event') return this.#forget(reply.words);
     const pending = this.#pending.get(reply.id);
     if (pending === undefined) return; // answered from here meanwhile
     this.#remove(pending);
     pending.settle(this.#outcomeOf(reply, pending.address));
+  }
+
+  /** Copies of what aarpd has forgotten: somebody found a member dead, or the host has a new address. */
+  #forget([what, address = '']: readonly string[]): void {
+    if (what === 'added' || (what === 'flush' && address === '')) this.#copies.clear();
+    else if (what === 'failed' || what === 'flush') this.#copies.delete(address);
   }
 
   #outcomeOf(reply: Reply, address: string): Resolution | Promise<Resolution> | UnresolvedError {

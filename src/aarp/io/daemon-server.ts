@@ -27,6 +27,8 @@ export interface DaemonServerOptions {
 
 export interface DaemonServer {
   metrics(): Metric[];
+  /** An event for everybody who watches. */
+  tell(words: readonly string[]): void;
   close(): Promise<void>;
 }
 
@@ -63,6 +65,7 @@ export async function openDaemonServer(options: DaemonServerOptions): Promise<Da
   service.start();
   return {
     metrics: () => [gauge('aarpd_clients', 'Clients connected now.', service.size)],
+    tell: (words) => service.tell(words),
     close: async () => {
       const finished = service.close();
       await listener.close();
@@ -109,8 +112,12 @@ class ClientService {
 
   start(): void {
     this.#watch = openAddressWatch();
-    this.#watch.subscribe((change) => this.#tell(change));
+    this.#watch.subscribe((change) => this.#tellOf(change));
     this.#checkLater();
+  }
+
+  tell(words: readonly string[]): void {
+    for (const client of [...this.#clients.values()]) client.tell(words);
   }
 
   take(socket: Socket): void {
@@ -172,7 +179,7 @@ class ClientService {
     });
   }
 
-  #tell({ added, removed, routesChanged, linksChanged }: AddressChange): void {
+  #tellOf({ added, removed, routesChanged, linksChanged }: AddressChange): void {
     this.#options.counters.addressEvents += 1;
     const events = [
       ...added.map(({ ip, interfaceName }) => ['added', ip, interfaceName]),
@@ -180,6 +187,6 @@ class ClientService {
       ...(linksChanged ? [['links']] : []),
       ...(routesChanged ? [['routes']] : []),
     ];
-    for (const client of [...this.#clients.values()]) for (const words of events) client.tell(words);
+    for (const words of events) this.tell(words);
   }
 }

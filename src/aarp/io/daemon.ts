@@ -45,7 +45,15 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
     ...server.metrics(),
     ...options.otherMetrics(),
   ];
-  const requests = new DaemonRequests({ resolver, store, counters, software, metrics, onChange: () => file?.touch() });
+  const requests = new DaemonRequests({
+    resolver,
+    store,
+    counters,
+    software,
+    metrics,
+    tell: (words) => server.tell(words),
+    onChange: () => file?.touch(),
+  });
   const server = await openDaemonServer({
     listen,
     requests,

@@ -3,7 +3,7 @@
  * left when it was killed is replaced; one behind which somebody answers is not, however close to each other two start:
  * the socket is bound under a name of its own, and `link(2)` gives it the real one, which only one of them can have.
  */
-import { chmod, link, lstat, rename, unlink } from 'node:fs/promises';
+import { chmod, link, lstat, mkdir, rename, unlink } from 'node:fs/promises';
 import net from 'node:net';
 import { dirname } from 'node:path';
 import { UsageError } from '../../core/errors.ts';
@@ -28,8 +28,9 @@ export async function listenLocally(server: net.Server, path: string, mode: numb
     throw new UsageError(`${path}: longer than the ${PATH_LIMIT_BYTES} bytes that the path of a socket may have`);
   }
   const own = `${path}.${process.pid}`;
+  await makeDirectory(path);
   await removeIfThere(own);
-  await listen(server, own, path);
+  await listen(server, own);
   try {
     await chmod(own, mode);
     const { ino } = await lstat(own);
@@ -48,15 +49,24 @@ export async function listenLocally(server: net.Server, path: string, mode: numb
   }
 }
 
-function listen(server: net.Server, own: string, path: string): Promise<void> {
+/** Others may look into it: who may connect is for the mode of the socket to say. */
+async function makeDirectory(path: string): Promise<void> {
+  const directory = dirname(path);
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o755 });
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new UsageError(`${path}: there is no directory ${directory} and none can be made (${code})`, undefined, {
+      cause,
+    });
+  }
+}
+
+function listen(server: net.Server, own: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    const fail = (error: NodeJS.ErrnoException): void => {
-      const missing = error.code === 'ENOENT' || error.code === 'EACCES';
-      reject(missing ? new UsageError(`${path}: no socket can be made in ${dirname(path)} (${error.code})`) : error);
-    };
-    server.once('error', fail);
+    server.once('error', reject);
     server.listen(own, () => {
-      server.off('error', fail);
+      server.off('error', reject);
       resolve();
     });
   });
