@@ -9,6 +9,7 @@ import { LineClient } from '../aarp/line-client.ts';
 import { TableResolver } from '../aarp/table-resolver.ts';
 import { BUILT_FILE } from '../built-package.ts';
 import { Program } from '../lab/program.ts';
+import { SeededRandom } from '../sim/seeded-random.ts';
 
 const COMMAND = join(BUILT_FILE, '..', 'cli', 'aarpd.js');
 
@@ -288,6 +289,39 @@ describe('its clients', () => {
     const answer = resolver.resolve('2001:db8::53');
     await program.stop('SIGKILL');
     expect(await answer).toMatchObject({ unicast: '2001:db8::e' });
+  });
+
+  it('may send anything', async () => {
+    const program = await aarpd();
+    const random = new SeededRandom(20);
+    const words = ['1', 'resolve', 'failed', 'flush', 'verdict', 'put', 'get', 'cast', 'mobility', '::1', 'ff02::1'];
+    const more = [
+      '::',
+      '127.0.0.1',
+      'fe80::1%nowhere',
+      'anycast',
+      'unicast',
+      'plain',
+      '[ff02::1]:1',
+      '9',
+      ' ',
+      'watch',
+    ];
+    const clients = await Promise.all(Array.from({ length: 20 }, client));
+    for (const asking of clients) {
+      for (let i = 0; i < 200; i++) {
+        const line = Array.from({ length: random.between(1, 6) }, () => random.pick([...words, ...more])).join(' ');
+        asking.socket.write(random.chance(0.1) ? random.bytes(random.between(1, 2_000)) : `1 ${line}\n`);
+      }
+      asking.socket.end('\nx hello 1\n');
+    }
+    await Promise.all(clients.map(({ closed }) => closed));
+    for (const { lines } of clients) {
+      expect(lines).toContainEqual(expect.stringMatching(/^x ok 1 mobisock/));
+      expect(lines.filter((line) => !/^(?:-|[A-Za-z0-9]{1,16}) (?:ok|item|event|error)\b/.test(line))).toEqual([]);
+    }
+    expect(program.stderr).toBe('');
+    expect(await program.stop('SIGTERM')).toEqual({ code: 0, signal: null });
   });
 
   it('end when they are done: the connection keeps nobody alive', async () => {
