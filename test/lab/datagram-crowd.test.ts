@@ -38,10 +38,11 @@ describe.skipIf(missing)('a server with many datagram flows', { timeout: 120_000
     ['which nobody uses', false],
     ['with two thousand datagrams a second each way', true],
   ])(`moves with all of them, ${FLOWS} %s`, async (_, loaded) => {
+    // Before there are flows, since it changes a route, and all would ask whether they still have a path.
+    const watch = await MoveWatch.start(lab.server);
     const plan = { client: { send: LIGHT, sockets: FLOWS }, server: { send: LIGHT }, limitMs: 60_000, held: true };
     const pair = await startDatagramPair(lab, plan);
     const { client, server } = pair;
-    const watch = await MoveWatch.start(lab.server);
     if (loaded) for (const end of [client, server]) end.begin();
     if (loaded) await Promise.all([client.firstAfter(0), server.firstAfter(0)]);
     for (const network of ['west', 'east', 'west'] as const) {

@@ -15,10 +15,10 @@ export interface AlarmOwner {
 }
 
 /**
- * Owners called in one turn of the event loop, which takes in 32 datagrams: more would ask again faster than answers
- * are read.
+ * Owners called in one turn of the event loop, which takes in 32 datagrams: each may ask with two packets, and gets as
+ * many answers and a question. More would ask again faster than answers are read, until the socket's buffer overflows.
  */
-const MAX_PER_TURN = 32;
+const MAX_PER_TURN = 8;
 
 export class SharedAlarm {
   readonly #heap: AlarmOwner[] = [];
