@@ -6,6 +6,7 @@ import { UsageError } from '../core/errors.ts';
 import { loadPolicy } from '../socket/policy/load-policy.ts';
 import { Policy } from '../socket/policy/policy.ts';
 import type { Command } from './command.ts';
+import { checkDaemon } from './doctor/daemon.ts';
 import { checkExposed } from './doctor/exposed.ts';
 import { type Finding, findingText, ok, problem } from './doctor/finding.ts';
 import { checkPeer, type PeerName } from './doctor/peer.ts';
@@ -23,7 +24,7 @@ import {
 const HELP = `Usage: mobisock doctor [OPTION]...
 
 Looks at what mobisock needs: node's internals, the C library, word of address changes, ICMPv6 echo, UDP, the session
-port, multicast, and what processes that run with it let in. Each line says ok, note (works, but could work better) or
+port, aarpd, multicast, and what processes that run with it let in. Each line says ok, note (works, but could work better) or
 problem, and below it what would help. The policy is that of the environment, as for a program started here.
 
   --peer HOST:PORT   asks the server there too, as a first contact does: UDP, then its session port. The program there
@@ -60,6 +61,7 @@ async function* examine(peer: PeerName | undefined): AsyncGenerator<Finding> {
   for (const check of [checkNode, checkLibrary, checkAddressWatch, checkAddresses, checkPing, checkUdp])
     yield await check();
   yield await checkSessionPorts(policy);
+  yield await checkDaemon(policy);
   yield await checkMulticast();
   yield checkExposed();
   if (peer !== undefined) yield* await checkPeer(peer, policy);

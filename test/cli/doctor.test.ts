@@ -1,6 +1,8 @@
 /** `mobisock doctor`, as users get it, in a namespace of its own: it looks at the host that it runs on. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Finding } from '../../src/cli/doctor/finding.ts';
@@ -107,6 +109,23 @@ describe.skipIf(!namespacesAvailable)('mobisock doctor', () => {
       });
     } finally {
       server.kill('SIGKILL');
+    }
+  });
+
+  it('tells whether aarpd answers, and whether it is aarpd', async () => {
+    const path = join(tmpdir(), `mobisock-doctor-${process.pid}`);
+    const look = async (): Promise<Finding | undefined> =>
+      (await examine([], [`MOBISOCK_AARPD=${path}`])).found.get('aarpd');
+    expect((await look())?.seen).toContain('not running');
+    const answers = ['1 ok mobisock 1\n', '1 error version 2 is spoken here\n', '\x00\n', 'x'.repeat(4_000)];
+    const server = createServer((peer) => peer.on('error', () => {}).end(answers.shift()));
+    server.listen(path);
+    await once(server, 'listening');
+    try {
+      expect(await look()).toMatchObject({ state: 'ok', seen: `answers at ${path}` });
+      for (let i = 0; i < 3; i++) expect(await look()).toMatchObject({ state: 'problem' });
+    } finally {
+      server.close();
     }
   });
 
