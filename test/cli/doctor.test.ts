@@ -118,7 +118,7 @@ describe.skipIf(!namespacesAvailable)('mobisock doctor', () => {
       (await examine([], [`MOBISOCK_AARPD=${path}`])).found.get('aarpd');
     expect((await look())?.seen).toContain('not running');
     const answers = ['1 ok mobisock 1\n', '1 error version 2 is spoken here\n', '\x00\n', 'x'.repeat(4_000)];
-    const server = createServer((peer) => peer.on('error', () => {}).end(answers.shift()));
+    const server = createServer((peer) => peer.on('error', () => {}).end(answers.shift() ?? ''));
     server.listen(path);
     await once(server, 'listening');
     try {
