@@ -1,10 +1,10 @@
 /** UDP sockets of unmodified programs in real kernels: the conversation goes on through moves, and names stay. */
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { BUILT_FILE, builtPackage } from '../built-package.ts';
-import { createLab, type Family, type Host, type Lab, labMissing, type Program } from './index.ts';
+import { createLab, type Family, type Host, type Lab, labMissing } from './index.ts';
 import { MoveWatch, pauseText } from './pause.ts';
+import { type BasicReport, ReportingProgram } from './reporting-program.ts';
 
 const missing = await labMissing();
 const PROGRAM = join(import.meta.dirname, 'programs', 'datagrams.mjs');
@@ -17,9 +17,7 @@ const MEETING_MS = 1_000;
 /** A program under test that prints nothing for so long has stopped. */
 const LINE_LIMIT_MS = 15_000;
 
-interface Line {
-  readonly event: string;
-  readonly at: number;
+interface Line extends BasicReport {
   readonly text: string;
   readonly from: string;
   readonly to: string;
@@ -27,46 +25,26 @@ interface Line {
 }
 
 /** One of the two programs, and the lines that it prints. */
-class Talker {
-  readonly program: Program;
-  readonly lines: Line[] = [];
-  #waiting: (() => void)[] = [];
-
+class Talker extends ReportingProgram<Line> {
   constructor(host: Host, args: readonly string[], env: Readonly<Record<string, string>>) {
-    this.program = host.run('node', [PROGRAM, ...args], {
+    const program = host.run('node', [PROGRAM, ...args], {
       nodeFlags: ['--import', builtPackage()],
       env: { MOBISOCK_EVENTS: 'stderr', ...env },
     });
-    for (const stream of ['stdout', 'stderr'] as const) void this.#follow(stream);
-  }
-
-  async #follow(stream: 'stdout' | 'stderr'): Promise<void> {
-    for (;;) {
-      const [text = ''] = await this.program.line(/^\{.*\}$/, { stream, timeoutMs: 3_600_000 }).catch(() => []);
-      if (text === '') return;
-      this.lines.push(JSON.parse(text) as Line);
-      for (const resolve of this.#waiting.splice(0)) resolve();
-    }
+    super(program);
   }
 
   /** The first line of that kind from that moment on. */
-  async line(event: string, fromAt = 0, where: (line: Line) => boolean = () => true): Promise<Line> {
-    for (;;) {
-      const found = this.lines.find((line) => line.event === event && line.at >= fromAt && where(line));
-      if (found !== undefined) return found;
-      const change = new Promise<boolean>((resolve) => this.#waiting.push(() => resolve(true)));
-      if (await Promise.race([change, sleep(LINE_LIMIT_MS, false)])) continue;
-      const last = this.lines.slice(-15).map((line) => JSON.stringify(line));
-      throw new Error(`${this.program.title} says nothing any more, and not "${event}":\n${last.join('\n')}`);
-    }
+  line(event: string, fromAt = 0): Promise<Line> {
+    return this.report(event, ({ at }) => at >= fromAt, LINE_LIMIT_MS);
   }
 
   names(event: 'heard' | 'answer'): string[] {
-    return [...new Set(this.lines.filter((line) => line.event === event).map(({ from }) => from))];
+    return [...new Set(this.reports(event).map(({ from }) => from))];
   }
 
   numbers(event: 'heard' | 'answer'): string[] {
-    return this.lines.filter((line) => line.event === event).map(({ text }) => text.split(' ')[0] as string);
+    return this.reports(event).map(({ text }) => text.split(' ')[0] as string);
   }
 }
 
@@ -106,18 +84,17 @@ describe.skipIf(missing)('a datagram conversation', { timeout: 60_000 }, () => {
 
   /** Nobody was ever called by another name, no datagram came twice, and there was no error. */
   function expectOneConversation({ client, server }: Conversation): void {
-    const [connected] = client.lines.filter(({ event }) => event === 'connected');
+    const [connected] = client.reports('connected');
     expect(client.names('answer')).toEqual([connected?.to]);
     const [name, ...others] = server.names('heard');
     expect(others).toEqual([]);
-    expect(
-      client.lines.filter(({ event }) => event === 'answer').every(({ text }) => text.endsWith(name as string)),
-    ).toBe(true);
+    expect(client.reports('answer').every(({ text }) => text.endsWith(name as string))).toBe(true);
     for (const numbers of [client.numbers('answer'), server.numbers('heard')]) {
       expect(new Set(numbers).size).toBe(numbers.length);
     }
-    expect([...client.lines, ...server.lines].filter(({ event }) => event === 'error')).toEqual([]);
-    expect([...client.lines, ...server.lines].filter(({ event }) => event === 'session:close')).toEqual([]);
+    for (const event of ['error', 'session:close']) {
+      expect([...client.reports(event), ...server.reports(event)]).toEqual([]);
+    }
   }
 
   describe('between two networks each', () => {
@@ -174,7 +151,7 @@ describe.skipIf(missing)('a datagram conversation', { timeout: 60_000 }, () => {
       await client.line('answer', at);
       expect(client.names('answer')).toEqual([`${lab.server.address('east', 'ipv4')} ${PORT}`]);
       expect(next.names('heard')).toHaveLength(1);
-      const noise = next.lines.filter(({ event, text }) => event === 'heard' && !/^\d+$/.test(text));
+      const noise = next.reports('heard').filter(({ text }) => !/^\d+$/.test(text));
       expect(noise.length).toBeLessThanOrEqual(1);
     });
 
