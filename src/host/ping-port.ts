@@ -82,7 +82,8 @@ class PingSocket implements PingPort {
     // What ICMP says of single requests is the same as silence.
     this.#socket.on('error', () => {});
     this.#socket.unref();
-    nativeDgramBind.call(this.#socket, { fd });
+    // Or a cluster's worker would ask its primary for it.
+    nativeDgramBind.call(this.#socket, { fd, exclusive: true });
   }
 
   send(to: string, payload: Uint8Array): void {

@@ -16,6 +16,8 @@ export interface UdpPortOptions {
   readonly port: number;
   /** With `::`: IPv6 only. */
   readonly ipv6Only?: boolean | undefined;
+  /** Not shared with the other workers of a cluster: the answers that come here are this process's. */
+  readonly exclusive?: boolean;
   /** A service of its own right, for which the process runs. */
   readonly keepsAlive?: boolean;
   onDatagram(bytes: Buffer, from: TransportAddress): void;
@@ -24,7 +26,7 @@ export interface UdpPortOptions {
 }
 
 export interface UdpPort {
-  /** 0 until bound, which is at once except in cluster workers. */
+  /** 0 until bound, which is at once except where it is shared by cluster workers. */
   readonly port: number;
   send(bytes: Uint8Array, to: TransportAddress): void;
   close(): void;
@@ -36,6 +38,8 @@ type Lookup = (host: string, options: unknown, callback: (error: null, ip: strin
 const literalLookup: Lookup = (host, _options, callback) => callback(null, host, familyOf(host));
 
 export function openUdpPort(options: UdpPortOptions): UdpPort {
+  // A cluster's workers share the port through the primary, as they share the listener that it goes with.
+  const { exclusive = !cluster.isWorker } = options;
   const { address, port, ipv6Only = false, keepsAlive = false, onDatagram, onError } = options;
   const socket = createSocket(familyOf(address), ipv6Only);
   const isIpv6 = familyOf(address) === 6;
@@ -65,8 +69,7 @@ export function openUdpPort(options: UdpPortOptions): UdpPort {
     open = false;
   });
   if (!keepsAlive) socket.unref();
-  // A cluster's workers share the port through the primary, as they share the listener that it goes with.
-  nativeDgramBind.call(socket, { address, port, exclusive: !cluster.isWorker });
+  nativeDgramBind.call(socket, { address, port, exclusive });
   if (bound === 0 && open) bound = boundPort(socket);
   return {
     get port() {

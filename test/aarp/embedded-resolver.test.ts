@@ -1,11 +1,13 @@
 /** The resolver and the member on real sockets of this machine: what they do beyond the cores. */
 import { EventEmitter, once } from 'node:events';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type AnycastMember, openAnycastMember } from '../../src/aarp/io/anycast-member.ts';
 import { EmbeddedResolver, type EmbeddedResolverOptions } from '../../src/aarp/io/embedded-resolver.ts';
 import { UnresolvedError } from '../../src/aarp/resolution.ts';
 import { UsageError } from '../../src/core/errors.ts';
 import { openUdpPort, type UdpPort } from '../../src/host/udp-port.ts';
+import { Namespace, namespacesAvailable } from '../host/namespace.ts';
 import { KEY } from './wire/samples.ts';
 
 const open: { close(): void }[] = [];
@@ -96,4 +98,19 @@ it.each([
 it('an address that is none is refused, by resolver and member', async () => {
   await expect(resolver(1).resolve('example.org')).rejects.toThrow('"example.org" is no IP address');
   await expect(member({ serves: ['example.org'] })).rejects.toThrow('"example.org" is no IP address');
+});
+
+it.skipIf(!namespacesAvailable)('the workers of a cluster ask over sockets of their own', async () => {
+  const namespace = await Namespace.create();
+  open.push({ close: () => void namespace.close() });
+  namespace.ip('link set lo up');
+  namespace.sysctl('net.ipv4.ping_group_range=0 0');
+  const child = namespace.spawn(process.execPath, ['--import', 'tsx', join(import.meta.dirname, 'resolver-worker.ts')]);
+  let output = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+  });
+  await once(child, 'close');
+  const lines = output.trimEnd().split('\n');
+  expect(lines.map((line) => JSON.parse(line))).toEqual(Array(2).fill(['127.0.0.1', '::1', 0, null]));
 });

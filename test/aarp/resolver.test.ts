@@ -439,6 +439,7 @@ describe('limits', () => {
     const waiter = world.resolve(ANY);
     expect(world.answerOf(waiter)).toMatchObject({ type: 'unresolved', reason: 'busy' });
     expect(world.time.now).toBe(ANSWER_LIMIT_MS);
+    expect(world.resolver.entries).toBe(1);
     world.time.pass(60_000);
     expect(world.answerOf(world.resolve(ANY))).toMatchObject({ type: 'resolved' });
   });
