@@ -7,6 +7,7 @@ import type { Resolver } from '../aarp/resolution.ts';
 import type { DatagramEndpoint } from '../l4mob/io/mobile-datagrams.ts';
 import type { MobilityEndpoint } from '../l4mob/io/mobile-stream.ts';
 import { type DgramState, dgramState } from './dgram/dgram-internals.ts';
+import { MemberDebts } from './dgram/member-debts.ts';
 import { debug } from './diagnostics.ts';
 import { type SocketInternals, socketInternals } from './node-internals.ts';
 import type { Policy } from './policy/policy.ts';
@@ -42,6 +43,7 @@ export class Layer {
   enabled = true;
   /** The UDP sockets that are mobile now. Their own number is the limit: each holds a descriptor. */
   readonly mobileDatagrams: Set<{ makePlain(): void }> = new Set();
+  readonly memberDebts: MemberDebts = new MemberDebts();
   readonly #makeEndpoint: () => SocketEndpoint;
   readonly #anycast: AnycastOptions | undefined;
   #endpoint: SocketEndpoint | undefined;

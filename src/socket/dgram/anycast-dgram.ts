@@ -18,18 +18,15 @@ import { type HandleMethods, HandleShadows } from './handle-shadows.ts';
 const MAX_MEMBERS = 1_024;
 /** Calls that wait for a resolution; those beyond go where the application said. A resolver answers within seconds. */
 const MAX_WAITING = 256;
-/** How long datagrams may go unanswered before their member is doubted: then, twice as long after, and so on up to */
-const DOUBT_MS = 500;
-const LONGEST_DOUBT_MS = 30_000;
 
 type Shadowed = 'lookup' | 'onmessage' | 'getpeername';
 
 /** A member, and what the application calls it. */
 interface Member {
   readonly anycast: string;
-  /** Since when it owes an answer, and how long that may take. */
-  unansweredSince: number | undefined;
-  patienceMs: number;
+  /** Both addresses in canonical text. */
+  readonly asked: string;
+  readonly unicast: string;
 }
 
 const ANYCAST = Symbol('anycast UDP socket');
@@ -75,8 +72,7 @@ class AnycastDgram {
         if (status < 0) socket.#refused(handle);
         const member = rinfo ? socket.#members.get(rinfo.address) : undefined;
         if (rinfo && member !== undefined) {
-          member.unansweredSince = undefined;
-          member.patienceMs = DOUBT_MS;
+          socket.#layer.memberDebts.answered(member.asked, member.unicast);
           rinfo.address = member.anycast;
         }
         socket.#native.onmessage.call(handle, status, handle, buffer, rinfo);
@@ -103,11 +99,15 @@ class AnycastDgram {
     }
     const goTo = (unicast: string): void => {
       const destination = familyOf(ip) === familyOf(unicast) ? unicast : `::ffff:${unicast}`;
-      if (unicast !== asked) this.#expectAnswer(destination, ip, () => resolver.failed(asked, unicast));
+      if (unicast !== asked) this.#remember(destination, { anycast: ip, asked, unicast });
       go(destination);
     };
     const known = resolver.cached(asked)?.unicast;
-    if (known !== undefined) return goTo(known);
+    if (known !== undefined) {
+      const isDoubtful = known !== asked && this.#layer.memberDebts.ask(monotonicNow(), asked, known);
+      if (!isDoubtful) return goTo(known);
+      resolver.failed(asked, known);
+    }
     this.#waiting++;
     const answered = (unicast: string): void => {
       this.#waiting--;
@@ -120,22 +120,12 @@ class AnycastDgram {
     );
   }
 
-  /** A datagram is about to go to that member. One that has not answered for long may be gone. */
-  #expectAnswer(destination: string, anycast: string, doubt: () => void): void {
-    const now = monotonicNow();
-    const member = this.#members.get(destination) ?? { anycast, unansweredSince: undefined, patienceMs: DOUBT_MS };
+  #remember(destination: string, member: Member): void {
     this.#members.delete(destination);
-    const current = member.anycast === anycast ? member : { ...member, anycast };
-    this.#members.set(destination, current);
-    if (this.#members.size > MAX_MEMBERS) {
-      const [oldest] = this.#members.keys();
-      if (oldest !== undefined) this.#members.delete(oldest);
-    }
-    current.unansweredSince ??= now;
-    if (now - current.unansweredSince < current.patienceMs) return;
-    current.unansweredSince = now;
-    current.patienceMs = Math.min(2 * current.patienceMs, LONGEST_DOUBT_MS);
-    doubt();
+    this.#members.set(destination, member);
+    if (this.#members.size <= MAX_MEMBERS) return;
+    const [oldest] = this.#members.keys();
+    if (oldest !== undefined) this.#members.delete(oldest);
   }
 
   /** Of a connected socket: nothing listens at the member any more. */
@@ -143,9 +133,7 @@ class AnycastDgram {
     const out: AddressOut = {};
     if (this.#native.getpeername.call(handle, out) !== 0 || out.address === undefined) return;
     const member = this.#members.get(out.address);
-    const asked = member && canonicalAddress(member.anycast);
-    const unicast = canonicalAddress(out.address);
-    if (asked !== undefined && unicast !== undefined) this.#layer.resolverFor(asked)?.failed(asked, unicast);
+    if (member !== undefined) this.#layer.resolverFor(member.asked)?.failed(member.asked, member.unicast);
   }
 }
 

@@ -91,6 +91,25 @@ for (const mobility of ['off', 'prefer'] as const) {
     expect(resolver.left).toEqual([OTHER_MEMBER]);
   });
 
+  it(`a member that owes answers to sockets that come and go is doubted as well (${mobility})`, async () => {
+    const resolver = anycastLayer(mobility);
+    resolver.known.set(ANYCAST, OTHER_MEMBER);
+    const port = await member(MEMBER);
+    const silent = await bound(OTHER_MEMBER, port);
+    const answered = new Promise((resolve) => {
+      const again = setInterval(async () => {
+        const socket = await bound('127.0.0.1');
+        socket.on('message', (text) => resolve(String(text)));
+        socket.connect(port, ANYCAST, () => socket.send('x'));
+      }, 50);
+      onTestFinished(() => clearInterval(again));
+    });
+    await once(silent, 'message');
+    await resolver.answer(MEMBER);
+    expect(await answered).toBe(`${MEMBER} x`);
+    expect(resolver.left).toEqual([OTHER_MEMBER]);
+  });
+
   it(`where a connected member refuses, the next connect asks anew (${mobility})`, async () => {
     const resolver = anycastLayer(mobility);
     resolver.known.set(ANYCAST, OTHER_MEMBER);
