@@ -100,6 +100,11 @@ export class Inquiry {
     return ranked.map(([ip]) => ip);
   }
 
+  /** For how long a member says that it may be kept, in milliseconds; 0 where it has not said, or not yet. */
+  lifetimeMsOf(member: string): number {
+    return this.#candidates.get(member)?.lifetimeMs ?? 0;
+  }
+
   /** All whose answers it wants to hear, decided or not. */
   get questions(): Question[] {
     return [this.#main, ...[...this.#candidates.values()].map(({ question }) => question)];
@@ -177,10 +182,12 @@ export class Inquiry {
     return Math.min(mostMs, Math.max(leastMs, roundTrips * this.#main.roundTripMs(now)));
   }
 
-  #handleConfirmation(now: Instant, question: Question, { from }: Answer): void {
+  #handleConfirmation(now: Instant, question: Question, answer: Answer): void {
+    const { from } = answer;
     const candidate = this.#candidates.get(question.to);
     // What answers from yet another address is an anycast address itself, or no way back.
     if (candidate?.question !== question || from !== question.to) return;
+    if (answer.method === 'aarp' && answer.lifetimeMs > 0) candidate.lifetimeMs = answer.lifetimeMs;
     question.end();
     candidate.confirmed = true;
     if (this.#shunned.has(from)) this.#settleAt ??= now + FAILOVER_PATIENCE_MS;

@@ -50,7 +50,8 @@ export interface ResolverCounters {
 
 interface Entry {
   readonly verdict: Exclude<Verdict, { kind: 'none' }> | { readonly kind: 'none'; readonly reason: UnresolvedReason };
-  readonly expiresAt: Instant;
+  readonly since: Instant;
+  expiresAt: Instant;
   /** Who else answered, for when this one fails. */
   readonly alternates: string[];
 }
@@ -163,7 +164,7 @@ export class AnycastResolver {
     const verdict = kind === 'unicast' ? { kind } : { kind, unicast: hostAddress(unicast), confirmed, lifetimeMs: 0 };
     const longestMs = kind === 'unicast' ? this.#times.unicastMs : this.#times.longestAnycastMs;
     const expiresAt = now + Math.min(ttlMs, longestMs);
-    if (!this.#entries.has(ip)) this.#keep(ip, { verdict, expiresAt, alternates: [] });
+    if (!this.#entries.has(ip)) this.#keep(ip, { verdict, since: now, expiresAt, alternates: [] });
   }
 
   /**
@@ -202,7 +203,10 @@ export class AnycastResolver {
     const { inquiry, question } = asked;
     inquiry.handleAnswer(now, question, answer);
     if (this.#inquiries.get(inquiry.address)?.inquiry === inquiry) this.#advance(now, inquiry);
-    else this.#keepAlternates(inquiry);
+    else {
+      this.#keepLifetime(inquiry);
+      this.#keepAlternates(inquiry);
+    }
   }
 
   /** A probe could not be sent: there is no route, or no socket. */
@@ -287,7 +291,7 @@ export class AnycastResolver {
     const callers = this.#inquiries.get(ip)?.callers ?? [];
     this.#inquiries.delete(ip);
     this.#waiting -= callers.length;
-    const entry = { verdict, expiresAt: now + this.#lifetimeMs(ip, verdict), alternates: [] };
+    const entry = { verdict, since: now, expiresAt: now + this.#lifetimeMs(ip, verdict), alternates: [] };
     // Only an address that was asked is known to be silent.
     if (verdict.kind !== 'none' || verdict.reason !== 'busy') this.#keep(ip, entry);
     this.#keepAlternates(inquiry);
@@ -314,6 +318,15 @@ export class AnycastResolver {
     if (this.#entries.size <= this.#limits.entries) return;
     const [oldest] = this.#entries.keys();
     if (oldest !== undefined) this.#entries.delete(oldest);
+  }
+
+  /** What a member asks for often comes after it was found: its kernel answers echo requests first. */
+  #keepLifetime(inquiry: Inquiry): void {
+    const { address, verdict } = inquiry;
+    const entry = this.#entries.get(address);
+    if (entry === undefined || entry.verdict !== verdict || verdict.kind !== 'anycast') return;
+    const lifetimeMs = inquiry.lifetimeMsOf(verdict.unicast);
+    entry.expiresAt = entry.since + this.#lifetimeMs(address, { ...verdict, lifetimeMs });
   }
 
   #keepAlternates(inquiry: Inquiry): void {

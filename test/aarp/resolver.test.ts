@@ -107,7 +107,27 @@ describe('an anycast address', () => {
     expect(world.resolution(ANY)).toMatchObject({ kind: 'anycast', unicast: ONE, confirmed: true, ttlMs: 7_000 });
   });
 
-  it('is so even when the AARP reply comes later than the echo reply, and its confirmation much later', () => {
+  it('is kept for as long as the member asks for, also where its kernel has answered before', () => {
+    const world = new AnycastWorld(1);
+    world.serve(ANY, { silent: true });
+    const { resolver, time } = world;
+    const waiter = world.resolve(ANY);
+    const answer = (to: string, one: Parameters<typeof resolver.handleAnswer>[2]): void => {
+      const nonce = world.probes.find((probe) => probe.to === to)?.nonce ?? new Uint8Array(0);
+      resolver.handleAnswer(time.now, nonce, one);
+      world.drain();
+    };
+    answer(ANY, { method: 'echo', from: ONE });
+    answer(ONE, { method: 'echo', from: ONE });
+    expect(waiter.events).toMatchObject([{ resolution: { unicast: ONE, ttlMs: anycastMs } }]);
+    time.pass(3);
+    answer(ANY, { method: 'aarp', from: ONE, members: [ONE], lifetimeMs: 7_000 });
+    expect(resolver.cached(time.now, ANY)).toMatchObject({ unicast: ONE, ttlMs: 6_997 });
+    answer(ONE, { method: 'aarp', from: ONE, members: [ONE], lifetimeMs: 9_000 });
+    expect(resolver.cached(time.now, ANY)).toMatchObject({ ttlMs: 8_997 });
+  });
+
+  it('whose members reply from it is told so even when the AARP reply comes later than the echo reply, and its confirmation much later', () => {
     const world = new AnycastWorld(1);
     world.serve(ANY, { fromItself: true, silent: true });
     const waiter = world.resolve(ANY);
