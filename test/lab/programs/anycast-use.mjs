@@ -4,9 +4,9 @@
 //   {"way":"net","host":"fd77:100::53","port":7061,"times":100}
 //
 // `times` at once; the report has a result for each. `lookup`: what the name `host` is to be resolved to. UDP asks
-// again every 50 ms, for `giveUpMs`; after that, "silence".
+// again every 50 ms, by a fresh socket where the way is "udp fresh", for `giveUpMs`; after that, "silence".
 import dgram from 'node:dgram';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
 import https from 'node:https';
@@ -75,6 +75,30 @@ async function streamOfHttp2({ host, port }) {
   }
 }
 
+/** A connected socket for each question, as name servers are asked by many. */
+async function askByFreshSockets({ host, port, giveUpMs = 5_000 }) {
+  const answers = new EventEmitter();
+  const sockets = [];
+  const ask = () => {
+    const socket = dgram.createSocket('udp6');
+    sockets.push(socket);
+    socket.on('error', () => {}); // the next one asks again
+    socket.on('message', (text, { address }) => {
+      answers.emit('answer', { text: String(text), peer: socket.remoteAddress().address, from: address });
+    });
+    socket.connect(port, host, (error) => error ?? socket.send('who'));
+  };
+  const again = setInterval(ask, ASK_AGAIN_MS);
+  try {
+    ask();
+    const [answer] = await once(answers, 'answer', { signal: AbortSignal.timeout(giveUpMs) });
+    return answer;
+  } finally {
+    clearInterval(again);
+    for (const socket of sockets) socket.close();
+  }
+}
+
 /** Until it is answered; `open` gives what asks. */
 async function askByDatagrams({ giveUpMs = 5_000 }, open) {
   const socket = dgram.createSocket('udp6');
@@ -107,6 +131,7 @@ const WAYS = {
       await once(socket, 'connect');
       return { ask: () => socket.send('who'), peer: () => socket.remoteAddress().address };
     }),
+  'udp fresh': askByFreshSockets,
   'udp send': (command) =>
     askByDatagrams(command, (socket) => ({ ask: () => socket.send('who', command.port, command.host) })),
 };
@@ -117,8 +142,8 @@ async function use(way, command) {
   try {
     return { ...(await WAYS[way](command)), ...took() };
   } catch (error) {
-    const { name, code, address } = error.cause ?? error;
-    return { code: name === 'TimeoutError' ? 'silence' : (code ?? name), address, ...took() };
+    const { code, address } = error.cause ?? error;
+    return { code: error.name === 'AbortError' ? 'silence' : code, address, ...took() };
   }
 }
 

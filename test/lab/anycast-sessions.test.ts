@@ -1,0 +1,69 @@
+/** Sessions with one member of an anycast address: they stay with it, wherever routing and the client go. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ANYCAST, AnycastNetwork, type MemberName } from './anycast-network.ts';
+import { ANYCAST_ENV } from './anycast-programs.ts';
+import { type Exchange, expectAllDelivered, PACED, type Pair, startClient, startServer } from './exchange.ts';
+import { labMissing } from './index.ts';
+
+const missing = await labMissing();
+
+describe.skipIf(missing)('a session with a member of an anycast address', () => {
+  let network: AnycastNetwork;
+  beforeEach(async () => {
+    network = await AnycastNetwork.create();
+  });
+  afterEach(() => network.close());
+
+  /** A running exchange, the first contact of its process, with `member`. */
+  async function startWith(member: MemberName, env: Record<string, string> = {}): Promise<Pair> {
+    const server = await startServer(network.host(member), { send: PACED });
+    const client = startClient(network.lab.client, ANYCAST, { send: PACED, env: { ...ANYCAST_ENV, ...env } });
+    expect(await client.report('connected')).toMatchObject({ remoteAddress: ANYCAST });
+    expect(await client.report('session:open')).toMatchObject({ remote: { ip: network.unicastOf(member) } });
+    await server.report('connected');
+    await client.progress();
+    return { client, server };
+  }
+
+  async function moveToLte({ client }: Pair, member: MemberName): Promise<void> {
+    await network.lab.client.move('lte', { outageMs: 100 });
+    const { remote, local } = await client.report('session:move');
+    expect(addressesOf(member)).toContain(remote?.ip);
+    expect([network.lab.client.address('lte', 'ipv6'), network.lab.client.address('lte')]).toContain(local?.ip);
+    await client.progress();
+  }
+
+  function addressesOf(member: MemberName): string[] {
+    const host = network.host(member);
+    return (['ipv4', 'ipv6'] as const).map((family) => host.address(host.attached[0] ?? '', family));
+  }
+
+  test.each(['auto', 'prefer'])('is pinned to it, through changes of routing and a move (%s)', async (mobility) => {
+    await Promise.all([network.joinMember('near'), network.joinMember('middle')]);
+    await network.withdraw('near');
+    const nearer = await startServer(network.host('near'));
+    const pair = await startWith('middle', { MOBISOCK_MOBILITY: mobility });
+    // The router prefers another one from here on.
+    await network.announce('near');
+    await pair.client.progress();
+    await moveToLte(pair, 'middle');
+    await network.withdraw('middle');
+    await pair.client.progress();
+    await expectAllDelivered(pair);
+    expect(nearer.reports('accepted')).toEqual([]);
+  });
+
+  test('is pinned to it where the members have the address on their loopback interfaces', async () => {
+    await Promise.all([network.loopbackMember('near'), network.loopbackMember('middle')]);
+    const other = await startServer(network.host('middle'));
+    const pair = await startWith('near', { MOBISOCK_MOBILITY: 'auto' });
+    await network.withdraw('near');
+    await moveToLte(pair, 'near');
+    await expectAllDelivered(pair);
+    expect(refusedAt(other)).toEqual([]);
+  });
+});
+
+function refusedAt(server: Exchange): unknown[] {
+  return [...server.reports('accepted'), ...server.reports('session:open')];
+}
