@@ -7,6 +7,7 @@
  * the queries under way are cancelled and asked again of that one.
  */
 import { canonicalAddress } from '../core/address.ts';
+import type { Instant } from '../core/time.ts';
 import { Alarm, monotonicNow } from '../host/clock.ts';
 import { nodeBinding } from '../host/node-binding.ts';
 import { shielded } from './application-call.ts';
@@ -35,14 +36,17 @@ interface Asked {
   readonly query: Query;
   readonly request: QueryRequest;
   readonly args: readonly unknown[];
+  /** When it was put to c-ares. */
+  askedAt: Instant;
   /** It is to be put again to the members of now. */
   again: boolean;
 }
 
 /** Questions of one channel that wait until it is known whom to ask; those beyond go where the application said. */
 const MAX_HELD = 1_024;
-/** A name server near by answers sooner; after that it is worth a probe. c-ares itself would wait for seconds. */
+/** A name server near by says something sooner; after that it is worth a probe, and again after twice as long, up to */
 const SUSPICION_MS = 400;
+const LONGEST_SUSPICION_MS = 6_400;
 const QUERY = /^query[A-Z]|^getHostByAddr$/;
 const SILENCE: ReadonlySet<unknown> = new Set(['ETIMEOUT', 'ECONNREFUSED']);
 
@@ -80,7 +84,7 @@ export function resolveAnycastNameServers(layer: Layer): () => void {
   for (const name of Object.getOwnPropertyNames(prototype).filter((each) => QUERY.test(each))) {
     const query = methods[name] as Query;
     stand[name] = function (request: QueryRequest, ...args: unknown[]) {
-      return of(this).ask({ query, request, args, again: false });
+      return of(this).ask({ query, request, args, askedAt: 0, again: false });
     };
   }
   const natives = Object.keys(stand).map((name) => [name, methods[name]] as const);
@@ -96,19 +100,21 @@ class NameServers {
   readonly #native: Channel;
   /** As the application set them, or the system. */
   #servers: readonly Server[];
-  /** As c-ares has them. */
-  #applied: string;
+  /** The same as c-ares has them: members in the place of anycast addresses. */
+  #applied: readonly Server[];
   readonly #asking = new Set<Asked>();
   #held: Asked[] = [];
   #resolving = false;
-  readonly #suspicion: Alarm = new Alarm(() => this.#suspect());
+  #heardAt: Instant = 0;
+  #patienceMs = SUSPICION_MS;
+  readonly #suspicion: Alarm = new Alarm((now) => this.#suspectIfSilent(now));
 
   constructor(layer: Layer, channel: Channel, native: Channel) {
     this.#layer = layer;
     this.#channel = channel;
     this.#native = native;
     this.#servers = native.getServers.call(channel).map(([ip, port]) => [ip.includes(':') ? 6 : 4, ip, port]);
-    this.#applied = JSON.stringify(this.#servers);
+    this.#applied = this.#servers;
     this.#suspicion.unref();
   }
 
@@ -121,7 +127,7 @@ class NameServers {
     // Node's way back to a former list after an error is a text.
     if (status !== 0 || typeof servers === 'string') return status;
     this.#servers = servers;
-    this.#applied = JSON.stringify(servers);
+    this.#applied = servers;
     return status;
   }
 
@@ -182,8 +188,9 @@ class NameServers {
     own.oncomplete = (error, ...results) => this.#onAnswer(asked, error, results);
     const status = query.call(this.#channel, own, ...args);
     if (status === 0) {
+      asked.askedAt = monotonicNow();
       this.#asking.add(asked);
-      if (this.#asking.size === 1) this.#suspicion.set(monotonicNow() + SUSPICION_MS);
+      if (this.#asking.size === 1) this.#suspicion.set(asked.askedAt + this.#patienceMs);
     }
     return status;
   }
@@ -192,9 +199,8 @@ class NameServers {
   #apply(): void {
     if (this.#asking.size > 0) return;
     const members = this.#servers.map(([family, ip, port]) => [family, this.#memberFor(ip), port] as const);
-    const text = JSON.stringify(members);
-    if (text === this.#applied || this.#native.setServers.call(this.#channel, members) !== 0) return;
-    this.#applied = text;
+    const isNews = members.some(([, ip], i) => ip !== this.#applied[i]?.[1]);
+    if (isNews && this.#native.setServers.call(this.#channel, members) === 0) this.#applied = members;
   }
 
   #memberFor(ip: string): string {
@@ -205,6 +211,10 @@ class NameServers {
   #onAnswer(asked: Asked, error: unknown, results: readonly unknown[]): void {
     this.#asking.delete(asked);
     if (this.#asking.size === 0) this.#suspicion.set(undefined);
+    if (!SILENCE.has(error) && error !== 'ECANCELLED') {
+      this.#heardAt = monotonicNow();
+      this.#patienceMs = SUSPICION_MS;
+    }
     if (asked.again && error === 'ECANCELLED') {
       asked.again = false;
       this.#held.push(asked);
@@ -215,17 +225,27 @@ class NameServers {
     this.#release();
   }
 
+  /** Nothing has been heard since the oldest query was put, for long. One that takes its time is not silence. */
+  #suspectIfSilent(now: Instant): void {
+    const [oldest] = this.#asking;
+    if (oldest === undefined) return;
+    const silentSince = Math.max(oldest.askedAt, this.#heardAt);
+    if (now - silentSince >= this.#patienceMs) {
+      this.#patienceMs = Math.min(2 * this.#patienceMs, LONGEST_SUSPICION_MS);
+      this.#suspect();
+    }
+    this.#suspicion.set(silentSince + this.#patienceMs);
+  }
+
   /** c-ares asks the servers in their order, so a query that waits long waits for the first. */
   #suspect(): void {
-    const [first] = this.#servers;
-    const address = first && (canonicalAddress(first[1]) ?? first[1]);
-    const resolver = address === undefined ? undefined : this.#layer.resolverFor(address);
-    if (address === undefined || resolver === undefined || this.#asking.size === 0) return;
-    const suspected = this.#memberFor(address);
-    resolver.failed(address, suspected);
-    resolver.resolve(address).then(
+    const [address, suspected] = this.#memberAt(0) ?? [];
+    if (address === undefined || suspected === undefined) return;
+    const resolver = this.#layer.resolverFor(address);
+    resolver?.failed(address, suspected);
+    resolver?.resolve(address).then(
       ({ unicast }) => {
-        if (unicast === suspected || this.#asking.size === 0) return;
+        if (unicast === suspected || this.#memberAt(0)?.[1] !== suspected || this.#asking.size === 0) return;
         for (const asked of this.#asking) asked.again = true;
         this.#native.cancel.call(this.#channel);
       },
@@ -234,11 +254,19 @@ class NameServers {
   }
 
   #leaveMembers(): void {
-    for (const [, ip] of this.#servers) {
-      const address = canonicalAddress(ip) ?? ip;
-      const resolver = this.#layer.resolverFor(address);
-      const known = resolver?.cached(address);
-      if (known?.kind === 'anycast') resolver?.failed(address, known.unicast);
+    for (const i of this.#servers.keys()) {
+      const [address, member] = this.#memberAt(i) ?? [];
+      if (address === undefined || member === undefined || member === address) continue;
+      this.#layer.resolverFor(address)?.failed(address, member);
     }
+  }
+
+  /** The server of that place as it was set, where it can be anycast, and the member that c-ares asks for it. */
+  #memberAt(i: number): readonly [address: string, member: string] | undefined {
+    const [asked, applied] = [this.#servers[i]?.[1], this.#applied[i]?.[1]];
+    if (asked === undefined || applied === undefined) return undefined;
+    const address = canonicalAddress(asked) ?? asked;
+    if (this.#layer.resolverFor(address) === undefined) return undefined;
+    return [address, canonicalAddress(applied) ?? applied];
   }
 }

@@ -17,12 +17,15 @@ beforeEach(() => {
   mobileLayer({ mobility: 'off', anycast: { mayBe: (address) => address === ANYCAST, resolver: () => members } });
 });
 
-/** A name server that knows one address for every name, or says nothing at all. */
-async function nameServer(host: string, answer: string | undefined, port = 0): Promise<number> {
+/** A name server that knows one address for every name, and takes its time; or says nothing at all. */
+async function nameServer(host: string, answer: string | undefined, port = 0, delayMs = 0): Promise<number> {
   const socket = dgram.createSocket('udp4');
   onTestFinished(() => void socket.close());
   socket.on('message', (query, { address, port: from }) => {
-    if (answer !== undefined) socket.send(response(query, answer), from, address);
+    if (answer === undefined) return;
+    const bytes = response(query, answer);
+    if (delayMs === 0) socket.send(bytes, from, address);
+    else setTimeout(() => socket.send(bytes, from, address, () => {}), delayMs); // the test may be over
   });
   socket.bind(port, host);
   await once(socket, 'listening');
@@ -75,6 +78,33 @@ it('leaves a member that says nothing for the one that answers probes, queries u
   await members.answer(MEMBER);
   expect(await answers).toEqual([['192.0.2.3'], ['192.0.2.3']]);
   expect(members.left).toEqual([OTHER_MEMBER]);
+});
+
+it('leaves the one that it asked, also where another resolver has found that out before', async () => {
+  const port = await nameServer(OTHER_MEMBER, undefined);
+  await nameServer(MEMBER, '192.0.2.3', port);
+  members.known.set(ANYCAST, OTHER_MEMBER);
+  const [early, late] = [resolverAt(port), resolverAt(port)];
+  const answers = [early.resolve4('a.test')];
+  const arrived = setTimeout(() => answers.push(late.resolve4('b.test')), 100);
+  onTestFinished(() => clearTimeout(arrived));
+  await members.answer(MEMBER);
+  expect(answers).toHaveLength(2);
+  expect(await Promise.all(answers)).toEqual([['192.0.2.3'], ['192.0.2.3']]);
+  expect(members.left).toEqual([OTHER_MEMBER, OTHER_MEMBER]);
+});
+
+it('stays with a member that goes on answering, however many queries it has at a time', async () => {
+  const port = await nameServer(MEMBER, '192.0.2.3', 0, 50);
+  members.known.set(ANYCAST, MEMBER);
+  const resolver = resolverAt(port);
+  const askInTurn = async (offset: number): Promise<void> => {
+    for (let i = 0; i < 15; i++) await resolver.resolve4(`${offset}-${i}.test`);
+  };
+  // At every moment one of the two waits.
+  const between = new Promise((resolve) => setTimeout(resolve, 25)).then(() => askInTurn(1));
+  await Promise.all([askInTurn(0), between]);
+  expect(members.left).toEqual([]);
 });
 
 it('a member where nothing listens is left too', async () => {
