@@ -18,7 +18,13 @@ if (status !== 0) process.exit(status ?? 1);
 
 const { exports, bin = {} } = JSON.parse(readFileSync('package.json', 'utf8'));
 const libraries = Object.values(exports).map((entry) => entry.default);
-const services = [exports['./rendezvous'].default, exports['./aarp'].default, ...Object.values(bin)];
+const services = [
+  exports['./rendezvous'].default,
+  exports['./aarp'].default,
+  ...Object.values(bin),
+  // Loaded where the policy names a table, by its path.
+  'dist/socket/process-address-selection.js',
+];
 // The last two are loaded when they are first needed, by their paths.
 const sockets = [
   ...libraries.filter((file) => !services.includes(file)),

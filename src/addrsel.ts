@@ -23,6 +23,7 @@ export {
   LINUX_SOURCE,
   RFC_6724_DESTINATION,
   RFC_6724_SOURCE,
+  ROAMING_SOURCE,
   type SourceDialect,
 } from './addrsel/dialect.ts';
 export { writeGaiConf } from './addrsel/gai-conf.ts';

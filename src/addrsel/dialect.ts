@@ -16,6 +16,11 @@ export interface SourceDialect {
   readonly temporary: 'prefer' | 'avoid' | 'by-interface';
   /** Rule 4. `ignore`: as Linux without Mobile IPv6 (CONFIG_IPV6_MIP6). */
   readonly homeAddresses: 'prefer' | 'ignore';
+  /**
+   * Rule 5. `first`: in its place, as RFC 6724. `last`: behind rule 7, for a host whose routes go by the source, so that
+   * choosing a source is choosing the interface.
+   */
+  readonly outgoingInterface: 'first' | 'last';
   /** Between rules 7 and 8, ORCHIDs (2001:10::/28, RFC 4843) only among themselves, as Linux. */
   readonly separateOrchids: boolean;
 }
@@ -24,6 +29,7 @@ export const RFC_6724_SOURCE: SourceDialect = {
   candidates: 'outgoing-interface',
   temporary: 'prefer',
   homeAddresses: 'prefer',
+  outgoingInterface: 'first',
   separateOrchids: false,
 };
 
@@ -32,8 +38,12 @@ export const LINUX_SOURCE: SourceDialect = {
   candidates: 'host',
   temporary: 'by-interface',
   homeAddresses: 'prefer',
+  outgoingInterface: 'first',
   separateOrchids: true,
 };
+
+/** Of several uplinks the one that the table prefers by label, else the one of the route. */
+export const ROAMING_SOURCE: SourceDialect = { ...LINUX_SOURCE, outgoingInterface: 'last' };
 
 export interface DestinationDialect {
   /**

@@ -34,6 +34,17 @@ interface Context {
   readonly dialect: SourceDialect;
 }
 
+const outgoingInterfaceRule = (
+  place: SourceDialect['outgoingInterface'],
+): Rule<SourceRuleNumber, Candidate, Context> => ({
+  number: '5',
+  name: 'prefer outgoing interface',
+  compare: (a, b, { target: { interfaceName }, dialect }) =>
+    interfaceName === undefined || dialect.outgoingInterface !== place
+      ? 0
+      : preferred(a.address.interfaceName === interfaceName, b.address.interfaceName === interfaceName),
+});
+
 export const SOURCE_RULES: readonly Rule<SourceRuleNumber, Candidate, Context>[] = [
   { number: '1', name: 'prefer same address', compare: (a, b) => preferred(a.isTarget, b.isTarget) },
   { number: '2', name: 'prefer appropriate scope', compare: compareScopes },
@@ -48,14 +59,7 @@ export const SOURCE_RULES: readonly Rule<SourceRuleNumber, Candidate, Context>[]
     compare: (a, b, { dialect }) =>
       dialect.homeAddresses === 'ignore' ? 0 : homeRank(b.address) - homeRank(a.address),
   },
-  {
-    number: '5',
-    name: 'prefer outgoing interface',
-    compare: (a, b, { target: { interfaceName } }) =>
-      interfaceName === undefined
-        ? 0
-        : preferred(a.address.interfaceName === interfaceName, b.address.interfaceName === interfaceName),
-  },
+  outgoingInterfaceRule('first'),
   {
     number: '5.5',
     name: 'prefer addresses in a prefix advertised by the next-hop',
@@ -81,6 +85,7 @@ export const SOURCE_RULES: readonly Rule<SourceRuleNumber, Candidate, Context>[]
         ? preferred(isOrchid(a.bytes) === isOrchid(target.bytes), isOrchid(b.bytes) === isOrchid(target.bytes))
         : 0,
   },
+  outgoingInterfaceRule('last'),
   { number: '8', name: 'use longest matching prefix', compare: (a, b) => b.commonPrefix - a.commonPrefix },
 ];
 

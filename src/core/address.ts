@@ -56,6 +56,14 @@ export function kernelAddress(ip: string): string {
   return familyOf(ip) === 4 ? ip : (canonicalAddress(ip) ?? ip);
 }
 
+/** Textual addresses in their order, but families in turn, the first one's first (RFC 8305 section 4). */
+export function alternateFamilies(ips: readonly string[]): string[] {
+  const firstFamily = familyOf(ips[0] ?? '');
+  const first = ips.filter((ip) => familyOf(ip) === firstFamily);
+  const second = ips.filter((ip) => familyOf(ip) !== firstFamily);
+  return ips.flatMap((_, i) => [...first.slice(i, i + 1), ...second.slice(i, i + 1)]);
+}
+
 /** 127.0.0.0/8 and ::1. */
 export function isLoopback(ip: string): boolean {
   return ip === '::1' || ip.startsWith('127.');

@@ -26,6 +26,13 @@ export interface LayerOptions {
   readonly endpoint: () => SocketEndpoint;
   readonly headStartMs?: number | undefined;
   readonly anycast?: AnycastOptions | undefined;
+  /** Absent: as the system's lookup gives them. */
+  readonly addressOrder?: AddressOrder | undefined;
+}
+
+/** In which order the addresses of a name are tried. */
+export interface AddressOrder {
+  order<Found extends { readonly address: string }>(found: readonly Found[]): Found[];
 }
 
 /** Which destinations can be anycast, and who knows the members behind them. */
@@ -39,6 +46,7 @@ export interface AnycastOptions {
 export class Layer {
   readonly policy: Policy;
   readonly headStartMs: number;
+  readonly addressOrder: AddressOrder | undefined;
   /** False after the installation was taken back: everything passes through. */
   enabled = true;
   /** The UDP sockets that are mobile now. Their own number is the limit: each holds a descriptor. */
@@ -55,6 +63,7 @@ export class Layer {
     this.policy = options.policy;
     this.headStartMs = options.headStartMs ?? options.policy.headStartMs ?? HEAD_START_MS;
     this.#makeEndpoint = options.endpoint;
+    this.addressOrder = options.addressOrder;
     this.#anycast = options.anycast;
   }
 

@@ -5,7 +5,7 @@
  */
 import net from 'node:net';
 import type { Resolver } from '../aarp/resolution.ts';
-import { canonicalAddress } from '../core/address.ts';
+import { alternateFamilies, canonicalAddress } from '../core/address.ts';
 import { AnycastConnect } from './anycast-connect.ts';
 import {
   type ConnectTarget,
@@ -17,6 +17,7 @@ import {
 import { ConnectRace } from './connect-race.ts';
 import type { Layer, Mobility } from './layer.ts';
 import { inside } from './node-internals.ts';
+import { orderedLookup } from './ordered-lookup.ts';
 
 export type Connect = (this: net.Socket, ...args: unknown[]) => net.Socket;
 
@@ -72,10 +73,17 @@ function connectByName(
       }
       return callback.call(this, error, answer, family);
     };
-    const resolve = (options.lookup ?? process.getBuiltinModule('node:dns').lookup) as Lookup;
-    return resolve(name, lookupOptions, answered);
+    return lookupOf(layer, target)(name, lookupOptions, answered);
   };
   return native.apply(socket, target.rearranged(withLookup(options, lookup)));
+}
+
+/** A lookup of the application's own keeps its order, and so do addresses for a socket that has a local one. */
+function lookupOf({ addressOrder }: Layer, { options }: ConnectTarget): Lookup {
+  const nodes = process.getBuiltinModule('node:dns').lookup as unknown as Lookup;
+  const lookup = (options.lookup ?? nodes) as Lookup;
+  if (addressOrder === undefined || lookup !== nodes || options.localAddress) return lookup;
+  return orderedLookup(lookup, addressOrder);
 }
 
 /** `localhost` is loopback by definition (RFC 6761), so its policy is known before it is resolved. */
@@ -155,12 +163,12 @@ function chooseRace(
   });
 }
 
-/** The valid addresses of a lookup's answer, each once, as node will try them. */
+/** The valid addresses of a lookup's answer, each once, as node will try them: families in turn (RFC 8305 section 4). */
 function addressesOf(answer: unknown, all: boolean): string[] {
   const found = new Set<string>();
   for (const entry of all && Array.isArray(answer) ? answer : [{ address: answer }]) {
     const address: unknown = entry?.address;
     if (typeof address === 'string' && net.isIP(address) !== 0) found.add(address);
   }
-  return [...found];
+  return alternateFamilies([...found]);
 }

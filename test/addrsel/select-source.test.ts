@@ -1,7 +1,7 @@
 /** Source address selection, case by case: the examples of RFC 6724 section 10.1, then rule by rule. */
 import { describe, expect, it } from 'vitest';
 import { RFC_6724_ENTRIES } from '../../src/addrsel/default-tables.ts';
-import { LINUX_SOURCE, RFC_6724_SOURCE, type SourceDialect } from '../../src/addrsel/dialect.ts';
+import { LINUX_SOURCE, RFC_6724_SOURCE, ROAMING_SOURCE, type SourceDialect } from '../../src/addrsel/dialect.ts';
 import { PolicyTable } from '../../src/addrsel/policy-table.ts';
 import { explainSource, selectSource } from '../../src/addrsel/select-source.ts';
 import { UsageError } from '../../src/core/errors.ts';
@@ -89,7 +89,13 @@ describe('each rule', () => {
   it('5: the outgoing interface, where all interfaces give candidates', () => {
     check('2001:db8:1::1', '2001:db8:3::2 eth0', '2001:db8:1::2 eth1', '5', { dialect: HOST });
     check('2001:db8:1::1', '2001:db8:1::2 eth1', '2001:db8:3::2 eth0', '5', { dialect: HOST, interfaceName: 'eth1' });
-    check('2001:db8:1::1', '2001:db8:1::2 eth1 home', '2001:db8:3::2 eth0', '4', { dialect: HOST });
+  });
+
+  it('5 comes behind 6 where routes go by the source, and before 8', () => {
+    const labelled = new PolicyTable([entry('2001:db8:1::/48 7'), entry('2001:db8:2::/48 7')]);
+    const options = { dialect: ROAMING_SOURCE, table: labelled };
+    check('2001:db8:1::1', '2001:db8:2::2 eth1', '2001:db8:3::2 eth0', '6', options);
+    check('2001:db8:1::1', '2001:db8:2::2 eth0', '2001:db8:1::2 eth1', '5', options);
   });
 
   it('5.5: the prefix that the next hop advertised, where next hops are known', () => {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   addressBytes,
   addressText,
+  alternateFamilies,
   canonicalAddress,
   familyOf,
   formatTransportAddress,
@@ -188,6 +189,22 @@ describe('addresses', () => {
       false,
     ]);
     expect(['::', '0.0.0.0', '::1'].map(isUnspecified)).toEqual([true, true, false]);
+  });
+});
+
+describe('families in turn', () => {
+  it.each([
+    [[], []],
+    [
+      ['2001:db8::1', '2001:db8::2', '2001:db8::3', '192.0.2.1'],
+      ['2001:db8::1', '192.0.2.1', '2001:db8::2', '2001:db8::3'],
+    ],
+    [
+      ['192.0.2.1', '192.0.2.2', '2001:db8::1', '2001:db8::2'],
+      ['192.0.2.1', '2001:db8::1', '192.0.2.2', '2001:db8::2'],
+    ],
+  ])('%j: %j', (given, expected) => {
+    expect(alternateFamilies(given)).toEqual(expected);
   });
 });
 

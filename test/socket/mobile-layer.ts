@@ -5,7 +5,7 @@ import { afterEach } from 'vitest';
 import type { MobileStream, OpenHandlers, OpenRequest, PendingOpen } from '../../src/l4mob/io/mobile-stream.ts';
 import { transportOf } from '../../src/socket/handle-exchange.ts';
 import { type Installation, install } from '../../src/socket/install.ts';
-import type { AnycastOptions } from '../../src/socket/layer.ts';
+import type { AddressOrder, AnycastOptions } from '../../src/socket/layer.ts';
 import { isMobileHandle } from '../../src/socket/mobile-handle.ts';
 import { type Mobility, Policy, type PolicySettings } from '../../src/socket/policy/policy.ts';
 import { LoopbackEndpoint, type LoopbackEndpointOptions } from './loopback-endpoint.ts';
@@ -28,6 +28,7 @@ export function mobileLayer(
     settings?: PolicySettings;
     headStartMs?: number;
     anycast?: AnycastOptions;
+    addressOrder?: AddressOrder;
   } & LoopbackEndpointOptions = {},
 ): MobileLayer {
   const directory = `/tmp/mobisock-socket-test-${process.pid}-${layers++}`;
@@ -37,6 +38,7 @@ export function mobileLayer(
     endpoint: () => endpoint,
     headStartMs: options.headStartMs,
     anycast: options.anycast,
+    addressOrder: options.addressOrder,
   });
   cleanups.push(() => {
     installation.uninstall();

@@ -11,16 +11,15 @@ import { glibcDefaults, readGaiConf, TABLE_FILE_LIMIT_BYTES } from '../gai-conf.
 import { readPolicyJson } from '../policy-json.ts';
 import { policyPrefix } from '../policy-prefix.ts';
 import { type PolicyEntry, PolicyTable } from '../policy-table.ts';
+import { isTablePath, TABLE_NAMES, type TableName } from '../table-name.ts';
 
 export const GAI_CONF = '/etc/gai.conf';
 
-const NAMED = {
+const NAMED: Readonly<Record<TableName, () => PolicyTable>> = {
   rfc6724: () => new PolicyTable(RFC_6724_ENTRIES),
   kernel: readKernelTable,
   glibc: readGlibcTable,
-} as const satisfies Record<string, () => PolicyTable>;
-
-export const TABLE_NAMES: readonly string[] = Object.keys(NAMED);
+};
 
 /**
  * `rfc6724`, `kernel`, `glibc`, or a path: JSON where it ends in `.json`, otherwise in the form of gai.conf.
@@ -28,8 +27,8 @@ export const TABLE_NAMES: readonly string[] = Object.keys(NAMED);
  * @throws UsageError (ERR_MOBISOCK_POLICY) with every mistake of a file; system errors of the kernel's table.
  */
 export function readTable(name: string): PolicyTable {
-  if (Object.hasOwn(NAMED, name)) return NAMED[name as keyof typeof NAMED]();
-  if (/[/.]/.test(name)) return readTableFile(name);
+  if (Object.hasOwn(NAMED, name)) return NAMED[name as TableName]();
+  if (isTablePath(name)) return readTableFile(name);
   throw new UsageError(`table: found "${name}", expected ${TABLE_NAMES.join(', ')}, or a path with "/" or "." in it`);
 }
 

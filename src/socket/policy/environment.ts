@@ -8,6 +8,7 @@ import { nearestName } from '../../core/nearest-name.ts';
 import { type Check, oneOf, Place, type Problems, parsed, type Shape, suggestion } from '../../core/shape.ts';
 import {
   aarpd,
+  addrsel,
   anycast,
   duration,
   groups,
@@ -34,6 +35,7 @@ const VARIABLES = {
   MOBISOCK_NAT_KEEPALIVE: ['natKeepAliveMs', asText, duration(LEAST_NAT_KEEPALIVE_MS, LONGEST_MS)],
   MOBISOCK_ANYCAST: ['anycast', asList, anycast],
   MOBISOCK_AARPD: ['aarpd', asText, aarpd],
+  MOBISOCK_ADDRSEL: ['addrsel', asText, addrsel],
   MOBISOCK_RENDEZVOUS: ['rendezvous', asList, rendezvous],
   MOBISOCK_EVENTS: ['events', asText, parsed(parseEvents)],
 } as const satisfies Record<string, readonly [keyof PolicySettings, (text: string) => JsonValue, Shape<unknown>]>;

@@ -7,6 +7,7 @@ import type { JsonValue } from '../../core/json-text.ts';
 import { type Check, integer, list, type Problems, record, type Shape } from '../../core/shape.ts';
 import {
   aarpd,
+  addrsel,
   anycast,
   destination,
   groups,
@@ -73,6 +74,7 @@ const policyFile: Shape<PolicySettings> = record(
     natKeepAliveMs: integer(LEAST_NAT_KEEPALIVE_MS, LONGEST_MS),
     anycast,
     aarpd,
+    addrsel,
     rendezvous,
     limits,
     rules: list(outgoingRule, RULE_LIMIT),

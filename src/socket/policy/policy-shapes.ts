@@ -2,6 +2,7 @@
  * The shapes of single policy values, shared by the environment and the policy file.
  */
 import { DEFAULT_AARPD_SOCKET } from '../../aarp/aarpd-socket.ts';
+import { isTablePath, TABLE_NAMES, type TableName } from '../../addrsel/table-name.ts';
 import { canonicalAddress } from '../../core/address.ts';
 import { type Prefix, parsePrefix } from '../../core/prefix.ts';
 import { list, oneOf, parsed, refuse, type Shape } from '../../core/shape.ts';
@@ -9,6 +10,7 @@ import { RENDEZVOUS_PORT } from '../../l4mob/rendezvous/rendezvous-port.ts';
 import { canonicalHostName, isHostName } from './host-name.ts';
 import {
   type AarpdSetting,
+  type AddrselSetting,
   type Destination,
   GROUP_NAMES,
   type GroupName,
@@ -36,6 +38,8 @@ export const prefix: Shape<Prefix> = parsed(parsePrefix);
 const ANYCAST_LIMIT = 64;
 export const anycast: Shape<readonly Prefix[]> = list(prefix, ANYCAST_LIMIT);
 export const aarpd: Shape<AarpdSetting> = parsed(parseAarpd);
+/** The name only: what is behind it is read where the policy is loaded. */
+export const addrsel: Shape<AddrselSetting> = parsed(parseAddrsel);
 export const destination: Shape<Destination> = parsed(parseDestination);
 /** The name or address of one host, in canonical form. */
 export const host: Shape<string> = (value, place, check) =>
@@ -108,6 +112,12 @@ function parseAarpd(text: string): AarpdSetting | { readonly problem: string } {
   if (text === 'off') return { kind: 'off' };
   if (text.includes('/')) return { kind: 'socket', path: text };
   return { problem: `off, or the path of a socket such as ${DEFAULT_AARPD_SOCKET}` };
+}
+
+function parseAddrsel(text: string): AddrselSetting | { readonly problem: string } {
+  if (text === 'system') return { kind: 'system' };
+  if (TABLE_NAMES.includes(text as TableName) || isTablePath(text)) return { kind: 'table', name: text };
+  return { problem: `system, ${TABLE_NAMES.join(', ')}, or the path of a table with "/" or "." in it` };
 }
 
 function parseDestination(text: string): Destination | { readonly problem: string } {

@@ -12,6 +12,7 @@ import { canonicalHostName } from './host-name.ts';
 import { NEEDS_ADDRESS, RuleTable } from './rule-table.ts';
 import type {
   AarpdSetting,
+  AddrselSetting,
   ConfiguredPeer,
   EventsTarget,
   GroupName,
@@ -65,6 +66,8 @@ export class Policy {
   readonly rendezvous: readonly RendezvousSetting[] | undefined;
   /** Path of the socket of the service that is asked about anycast addresses; undefined: this process asks by itself. */
   readonly aarpd: string | undefined;
+  /** The policy table for addresses, by its name or path; undefined: as the system has it. */
+  readonly addrsel: string | undefined;
   readonly limits: Limits;
   readonly peers: readonly ConfiguredPeer[];
 
@@ -90,6 +93,7 @@ export class Policy {
     this.events = settings.events;
     this.rendezvous = settings.rendezvous;
     this.aarpd = socketOf(settings.aarpd);
+    this.addrsel = tableOf(settings.addrsel);
     this.limits = settings.limits ?? {};
     this.#anycast = (enabled && settings.anycast) || [];
     this.peers = (enabled && settings.peers) || [];
@@ -198,6 +202,10 @@ export class Policy {
 
 function socketOf(aarpd: AarpdSetting = { kind: 'socket', path: DEFAULT_AARPD_SOCKET }): string | undefined {
   return aarpd.kind === 'socket' ? aarpd.path : undefined;
+}
+
+function tableOf(addrsel: AddrselSetting = { kind: 'system' }): string | undefined {
+  return addrsel.kind === 'table' ? addrsel.name : undefined;
 }
 
 function compileListener(

@@ -106,6 +106,9 @@ export type EventsTarget = { readonly kind: 'stderr' } | { readonly kind: 'file'
 /** The service that resolves anycast addresses for all processes of the host: by its socket, or not at all. */
 export type AarpdSetting = { readonly kind: 'off' } | { readonly kind: 'socket'; readonly path: string };
 
+/** Whose order and sources connections go by: the system's, or those of a policy table, by its name or path. */
+export type AddrselSetting = { readonly kind: 'system' } | { readonly kind: 'table'; readonly name: string };
+
 /** What was said, checked; whatever was not said is absent and left to the default of the part that it concerns. */
 export interface PolicySettings {
   readonly mobility?: Mobility;
@@ -121,6 +124,7 @@ export interface PolicySettings {
   /** Destinations that can be anycast. */
   readonly anycast?: readonly Prefix[];
   readonly aarpd?: AarpdSetting;
+  readonly addrsel?: AddrselSetting;
   readonly events?: EventsTarget;
   readonly rendezvous?: readonly RendezvousSetting[];
   readonly limits?: Limits;

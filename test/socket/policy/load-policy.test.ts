@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { AddressSelection } from '../../../src/addrsel/io/address-selection.ts';
 import { UsageError } from '../../../src/core/errors.ts';
 import { loadPolicy } from '../../../src/socket/policy/load-policy.ts';
 import type { Policy } from '../../../src/socket/policy/policy.ts';
@@ -16,10 +17,11 @@ function fromFile(file: unknown, env: Env = {}): Policy {
   return fromText(JSON.stringify(file), env);
 }
 
-function fromEnv(env: Env): Policy {
-  return loadPolicy(env, () => {
+function fromEnv(env: Env, useTable: (name: string) => unknown = () => {}): Policy {
+  const readFile = (): never => {
     throw new Error('no file may be read');
-  });
+  };
+  return loadPolicy(env, readFile, useTable);
 }
 
 function problem(run: () => unknown): { message: string; code: string } {
@@ -33,10 +35,10 @@ function problem(run: () => unknown): { message: string; code: string } {
 }
 
 const ALL_VARIABLES =
-  'MOBISOCK, MOBISOCK_POLICY, MOBISOCK_MOBILITY, MOBISOCK_SUITES, MOBISOCK_GROUPS, MOBISOCK_SESSION_PORT, MOBISOCK_SESSION_TIMEOUT, MOBISOCK_HEAD_START, MOBISOCK_NAT_KEEPALIVE, MOBISOCK_ANYCAST, MOBISOCK_AARPD, MOBISOCK_RENDEZVOUS, MOBISOCK_EVENTS';
+  'MOBISOCK, MOBISOCK_POLICY, MOBISOCK_MOBILITY, MOBISOCK_SUITES, MOBISOCK_GROUPS, MOBISOCK_SESSION_PORT, MOBISOCK_SESSION_TIMEOUT, MOBISOCK_HEAD_START, MOBISOCK_NAT_KEEPALIVE, MOBISOCK_ANYCAST, MOBISOCK_AARPD, MOBISOCK_ADDRSEL, MOBISOCK_RENDEZVOUS, MOBISOCK_EVENTS';
 const SUITES = 'hmac-sha256-128, aes-128-gmac, aes-128-gcm, chacha20-poly1305';
 const FILE_KEYS =
-  'mobility, suites, groups, sessionPort, sessionTimeoutMs, headStartMs, natKeepAliveMs, anycast, aarpd, rendezvous, limits, rules, listeners, peers';
+  'mobility, suites, groups, sessionPort, sessionTimeoutMs, headStartMs, natKeepAliveMs, anycast, aarpd, addrsel, rendezvous, limits, rules, listeners, peers';
 
 describe('an empty environment', () => {
   it('means auto and leaves everything else to the defaults of the endpoint', () => {
@@ -114,6 +116,9 @@ describe('each variable', () => {
     ],
     [{ MOBISOCK_AARPD: './aarpd.sock' }, { aarpd: './aarpd.sock' }],
     [{ MOBISOCK_AARPD: 'off' }, { aarpd: undefined }],
+    [{ MOBISOCK_ADDRSEL: 'system' }, { addrsel: undefined }],
+    [{ MOBISOCK_ADDRSEL: 'rfc6724' }, { addrsel: 'rfc6724' }],
+    [{ MOBISOCK_ADDRSEL: '/etc/mobisock/addresses.json' }, { addrsel: '/etc/mobisock/addresses.json' }],
     [{ MOBISOCK_EVENTS: 'stderr' }, { events: { kind: 'stderr' } }],
     [{ MOBISOCK_EVENTS: './e.jsonl' }, { events: { kind: 'file', path: './e.jsonl' } }],
   ])('%j gives %j', (env, expected) => {
@@ -351,6 +356,10 @@ describe('each wrong value in the file is told with its key path', () => {
     ],
     [{ aarpd: 'on' }, 'p.json: aarpd: found "on", expected off, or the path of a socket such as /run/aarpd/aarpd.sock'],
     [
+      { addrsel: 'rfc6725' },
+      'p.json: addrsel: found "rfc6725", expected system, rfc6724, kernel, glibc, or the path of a table with "/" or "." in it',
+    ],
+    [
       { rendezvous: [7] },
       'p.json: rendezvous[0]: found 7, expected a host, with a port or without, such as "rendezvous.example.org:4474"',
     ],
@@ -379,6 +388,31 @@ describe('each wrong value in the file is told with its key path', () => {
     expect(problem(() => fromText('{"rules": [{"port": 1, "mobility": "off",\n "port": 2}]}')).message).toBe(
       'p.json: rules[0].port: key given twice (again at line 2, column 2)',
     );
+  });
+});
+
+describe('the table that is named for addresses', () => {
+  it('is looked at when the policy is loaded, unless the environment says otherwise or nothing is to be hooked', () => {
+    const used: string[] = [];
+    const useTable = (name: string): void => void used.push(name);
+    const file = (): Uint8Array => Buffer.from('{"addrsel": "./a.json"}');
+    const load = (env: Env): Policy => loadPolicy({ MOBISOCK_POLICY: 'p.json', ...env }, file, useTable);
+    expect(load({}).addrsel).toBe('./a.json');
+    expect(load({ MOBISOCK_ADDRSEL: 'system' }).addrsel).toBeUndefined();
+    expect(load({ MOBISOCK: 'off' }).addrsel).toBeUndefined();
+    expect(used).toEqual(['./a.json']);
+  });
+
+  it('is told with its file and place where it is wrong, beside all else', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'mobisock-policy-'));
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    const path = join(directory, 'table.json');
+    writeFileSync(path, '{"entries": [{"prefix": "::/0", "label": -1}]}');
+    const env = { MOBISOCK_ADDRSEL: path, MOBISOCK_HEAD_START: 'x' };
+    const { message, code } = problem(() => fromEnv(env, (name) => new AddressSelection(name, () => {})));
+    expect(code).toBe('ERR_MOBISOCK_ENVIRONMENT');
+    expect(message).toContain('MOBISOCK_HEAD_START: found "x"');
+    expect(message).toContain(`address selection: ${path}: entries[0].label: found -1`);
   });
 });
 
