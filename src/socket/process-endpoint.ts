@@ -7,6 +7,7 @@ import { groupByName } from '../l4mob/key-agreement.ts';
 import { suiteByName } from '../l4mob/suite.ts';
 import { debug, sessionLifeReporter } from './diagnostics.ts';
 import type { SocketEndpoint } from './layer.ts';
+import { namedTable } from './lazy.ts';
 import type { Policy } from './policy/policy.ts';
 
 let made: Endpoint | undefined;
@@ -18,13 +19,14 @@ export function processEndpoint(policy: Policy): SocketEndpoint {
 }
 
 function makeEndpoint(policy: Policy): Endpoint {
-  const { suites, groups, sessionPort, sessionTimeoutMs, natKeepAliveMs, rendezvous, limits } = policy;
+  const { suites, groups, sessionPort, sessionTimeoutMs, natKeepAliveMs, rendezvous, addrsel, limits } = policy;
   return new Endpoint({
     ...(suites === undefined ? {} : { suites: suites.map(suiteByName).filter((s) => s !== undefined) }),
     ...(groups === undefined ? {} : { groups: groups.map(groupByName).filter((g) => g !== undefined) }),
     ...(sessionPort === undefined ? {} : { sessionPorts: [sessionPort.first, sessionPort.last] as const }),
     ...(rendezvous === undefined ? {} : { rendezvous }),
     ...(natKeepAliveMs === undefined ? {} : { natKeepAliveMs }),
+    ...(addrsel === undefined ? {} : { sourcesFor: (ip: string) => namedTable(addrsel).sourcesFor(ip) }),
     limits: { ...limits, ...(sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs }) },
     onLife: sessionLifeReporter(policy.events),
     onWarning: (message) => debug('%s', message),

@@ -25,6 +25,7 @@ import { SIGNAL_TYPE, signalTypeOf } from '../wire/signal-header.ts';
 import { decodeUpdate, type Whereabouts } from '../wire/update.ts';
 import { Acceptor } from './acceptor.ts';
 import { DatagramHub } from './datagram-hub.ts';
+import type { SourcesFor } from './dial-candidates.ts';
 import { withReserve } from './key-pair-reserve.ts';
 import type { DatagramEndpoint, DatagramService, DatagramServiceOptions } from './mobile-datagrams.ts';
 import type {
@@ -64,6 +65,8 @@ export interface EndpointOptions {
   readonly rendezvous?: readonly RendezvousPlace[];
   /** Empty data on datagram flows after so long without any, so that NATs remember them. Never by default. */
   readonly natKeepAliveMs?: number;
+  /** From where sessions dial again. */
+  readonly sourcesFor?: SourcesFor;
   onLife?(event: SessionLifeEvent): void;
   /** Something doesn't work as it should but nothing breaks: for logs. */
   onWarning?(message: string): void;
@@ -120,6 +123,7 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
       ...watcher,
       peerOf: (association, contactIp) => this.#peer(association, contactIp, 0),
       forgetPeer: (peer) => this.#forgetPeer(peer),
+      sourcesFor: options.sourcesFor ?? (() => []),
       isKnown: (associationId) => this.#peers.has(toHex(associationId)),
     });
     this.#acceptor = new Acceptor(

@@ -15,6 +15,7 @@ import { type PortPair, PortPairTable, portPairText } from '../port-pairs.ts';
 import { StreamSession } from '../stream-session.ts';
 import type { Refuse } from '../wire/hello.ts';
 import { TRANSPORT } from '../wire/init.ts';
+import { dialCandidates, type SourcesFor } from './dial-candidates.ts';
 import type { DriverHost } from './driver-host.ts';
 import { type ContactParticipant, type FirstContact, FirstContacts, type FirstContactsHost } from './first-contact.ts';
 import {
@@ -36,6 +37,7 @@ export interface OpenerHost extends SessionWatcher {
   /** A new association: its peer, reached at `contactIp`. */
   peerOf(association: Association, contactIp: string): Peer;
   forgetPeer(peer: Peer): void;
+  readonly sourcesFor: SourcesFor;
   /** Whether there is a peer with an association of this id. */
   isKnown(associationId: Uint8Array): boolean;
 }
@@ -228,7 +230,7 @@ export class Opener implements FirstContactsHost {
   #dial(driver: StreamDriver): void {
     this.#dials.get(driver)?.cancel();
     driver.peer.seek();
-    const candidates = driver.peer.destinations();
+    const candidates = dialCandidates(driver.peer.destinations(), this.#host.sourcesFor);
     const dial = dialTcp({
       candidates,
       timeoutMs: REDIAL_MS,
