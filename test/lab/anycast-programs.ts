@@ -45,6 +45,9 @@ export interface UseCommand {
   readonly host?: string;
   readonly times?: number;
   readonly lookup?: readonly string[];
+  readonly nameServer?: string;
+  /** A name that has a text record. */
+  readonly ask?: string;
   readonly timeout?: number;
   readonly giveUpMs?: number;
   readonly localAddress?: string;

@@ -3,9 +3,11 @@
 //
 //   {"way":"net","host":"fd77:100::53","port":7061,"times":100}
 //
-// `times` at once; the report has a result for each. `lookup`: what the name `host` is to be resolved to. UDP asks
+// `times` at once; the report has a result for each. `lookup`: what the name `host` is to be resolved to; `nameServer`:
+// who is to be asked for that. UDP asks
 // again every 50 ms, by a fresh socket where the way is "udp fresh", for `giveUpMs`; after that, "silence".
 import dgram from 'node:dgram';
+import dns from 'node:dns';
 import { EventEmitter, once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
@@ -13,6 +15,7 @@ import https from 'node:https';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
 import tls from 'node:tls';
+import { promisify } from 'node:util';
 
 const { TEST_CERTIFICATE: ca } = process.env;
 const ASK_AGAIN_MS = 50;
@@ -20,12 +23,27 @@ const say = (event, more = {}) => console.log(JSON.stringify({ event, at: Date.n
 const authority = (host, port) => (net.isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`);
 
 /** Node's own options, with the lookup that the command wants. */
-function target({ host, port, timeout, lookup, localAddress }) {
-  const addresses = lookup?.map((address) => ({ address, family: net.isIP(address) }));
-  const own = addresses && {
-    lookup: (_name, { all }, done) => (all ? done(null, addresses) : done(null, addresses[0].address, 6)),
-  };
-  return { host, port, timeout, localAddress, ...own };
+function target({ host, port, timeout, lookup, nameServer, localAddress }) {
+  const options = { host, port, timeout, localAddress };
+  if (lookup !== undefined) options.lookup = (_name, asked, done) => tell(lookup, asked, done);
+  if (nameServer !== undefined) {
+    const names = nameClient(new dns.Resolver(), nameServer);
+    options.lookup = (name, asked, done) => {
+      names.resolve6(name, (error, found) => (error ? done(error) : tell(found, asked, done)));
+    };
+  }
+  return options;
+}
+
+function tell(addresses, { all }, done) {
+  const found = addresses.map((address) => ({ address, family: net.isIP(address) }));
+  if (all) done(null, found);
+  else done(null, found[0].address, found[0].family);
+}
+
+function nameClient(client, server) {
+  client.setServers([server]);
+  return client;
 }
 
 async function sayWho(socket, connected) {
@@ -114,7 +132,14 @@ async function askByDatagrams({ giveUpMs = 5_000 }, open) {
   }
 }
 
+async function askNameServer(client, { ask }) {
+  const [[text]] = await promisify(client.resolveTxt).call(client, ask);
+  return { text, peer: client.getServers().join() };
+}
+
 const WAYS = {
+  dns: (command) => askNameServer(nameClient(new dns.Resolver({ timeout: 2_000, tries: 1 }), command.host), command),
+  'dns default': (command) => askNameServer(nameClient(dns, command.host), command),
   net: (command) => sayWho(net.connect(target(command)), 'connect'),
   tls: (command) => sayWho(tls.connect({ ...target(command), ca }), 'secureConnect'),
   http: (command) => request(http, command),
