@@ -85,6 +85,13 @@ describe.skipIf(missing)('an unmodified program', () => {
     });
   });
 
+  test('learns from sessions() where it is in truth', async () => {
+    await startServices(network, 'near', {});
+    const client = await user('auto');
+    const used = await client.use({ way: 'session', port: PORTS.net });
+    expect(used).toMatchObject({ text: 'near', peer: ANYCAST, sessions: [network.unicastOf('near')] });
+  });
+
   test('without mobisock never connects, and its connected UDP socket never hears the answers that come', async () => {
     const services = await startServices(network, 'near');
     const capture = network.lab.canCapture ? await network.lab.capture('wifi', { filter: 'udp' }) : undefined;

@@ -26,6 +26,8 @@ export interface Use {
   /** Where a datagram came from, as the program sees it. */
   readonly from?: string;
   readonly sockets?: number;
+  /** Where `sessions()` says that their paths lead. */
+  readonly sessions?: readonly string[];
   readonly code?: string;
   readonly address?: string;
   readonly tookMs: number;
@@ -83,7 +85,12 @@ function start(host: Host, args: readonly string[], env: Environment, preload: b
   const program = host.run('node', args, {
     nodeFlags: preload ? ['--import', builtPackage()] : [],
     // Whether a first contact is won on a busy machine is not the question here.
-    env: { TEST_CERTIFICATE, ...(preload && { MOBISOCK_EVENTS: 'stderr', MOBISOCK_HEAD_START: '5s' }), ...env },
+    env: {
+      TEST_CERTIFICATE,
+      TEST_MOBISOCK: builtPackage(),
+      ...(preload && { MOBISOCK_EVENTS: 'stderr', MOBISOCK_HEAD_START: '5s' }),
+      ...env,
+    },
   });
   return new ReportingProgram<UseReport>(program);
 }

@@ -1,5 +1,5 @@
 // Asks services who they are, as it is told, one command in JSON a line, and says what came of it. Knows nothing of
-// anycast or mobility.
+// anycast; of mobility only that it can look sessions up.
 //
 //   {"way":"net","host":"fd77:100::53","port":7061,"times":100}
 //
@@ -46,15 +46,16 @@ function nameClient(client, server) {
   return client;
 }
 
-async function sayWho(socket, connected) {
+async function sayWho(socket, connected, look = () => ({})) {
   socket.once('timeout', () => socket.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })));
   await once(socket, connected);
   socket.setTimeout(0);
   const peer = socket.remoteAddress;
   socket.write('who\n');
   const [text] = await once(socket, 'data');
+  const seen = look();
   socket.end();
-  return { text: String(text).trim(), peer };
+  return { text: String(text).trim(), peer, ...seen };
 }
 
 async function request(library, command, more = {}) {
@@ -137,10 +138,19 @@ async function askNameServer(client, { ask }) {
   return { text, peer: client.getServers().join() };
 }
 
+/** With what mobisock says of its sessions meanwhile. */
+async function session(command) {
+  const { sessions } = await import(process.env.TEST_MOBISOCK);
+  return await sayWho(net.connect(target(command)), 'connect', () => ({
+    sessions: sessions().map(({ path }) => path.remote.ip),
+  }));
+}
+
 const WAYS = {
   dns: (command) => askNameServer(nameClient(new dns.Resolver({ timeout: 2_000, tries: 1 }), command.host), command),
   'dns default': (command) => askNameServer(nameClient(dns, command.host), command),
   net: (command) => sayWho(net.connect(target(command)), 'connect'),
+  session,
   tls: (command) => sayWho(tls.connect({ ...target(command), ca }), 'secureConnect'),
   http: (command) => request(http, command),
   https: (command) => request(https, command, { ca }),
