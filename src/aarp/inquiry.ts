@@ -73,6 +73,8 @@ export class Inquiry {
   readonly #main: Question;
   readonly #shunned: Set<string>;
   readonly #candidates = new Map<string, Candidate>();
+  /** The addresses of hosts, as AARP replies listed them. */
+  readonly #hosts: (readonly string[])[] = [];
   /** An echo reply from the address itself, or a host that lists it as its own. */
   #answersItself: 'maybe' | 'surely' | undefined;
   /** From then on what is there has to do. */
@@ -94,10 +96,12 @@ export class Inquiry {
     return this.#verdict;
   }
 
-  /** Every address that was named and would serve, the confirmed ones first. */
-  get members(): string[] {
+  /** Every address that was named and is of another host, as far as is known; the confirmed ones first. */
+  othersThan(member: string): string[] {
+    const isSameHost = (ip: string): boolean =>
+      ip === member || this.#hosts.some((addresses) => addresses.includes(ip) && addresses.includes(member));
     const ranked = [...this.#candidates].sort(([, a], [, b]) => Number(b.confirmed) - Number(a.confirmed));
-    return ranked.map(([ip]) => ip);
+    return ranked.map(([ip]) => ip).filter((ip) => !isSameHost(ip));
   }
 
   /** For how long a member says that it may be kept, in milliseconds; 0 where it has not said, or not yet. */
@@ -160,6 +164,7 @@ export class Inquiry {
     this.#main.end();
     if (answer.method === 'aarp' && answer.members.includes(this.address)) this.#answersItself = 'surely';
     else if (answer.method === 'aarp') {
+      if (this.#hosts.length < MAX_CANDIDATES) this.#hosts.push(answer.members);
       // One host: what has failed at one of its addresses is not better at another.
       if (answer.members.some((ip) => this.#shunned.has(ip))) for (const ip of answer.members) this.#shunned.add(ip);
       for (const ip of answer.members) this.#addCandidate(now, ip, answer.lifetimeMs);

@@ -16,7 +16,7 @@ import { UsageError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import { earliest, type Instant } from '../core/time.ts';
 import { AddressHistory } from './address-history.ts';
-import { type Answer, Inquiry, type Verdict } from './inquiry.ts';
+import { type Answer, Inquiry, MAX_CANDIDATES, type Verdict } from './inquiry.ts';
 import { DEFAULT_RESOLVER_LIMITS, DEFAULT_RESOLVER_TIMES, type ResolverLimits, type ResolverTimes } from './limits.ts';
 import type { Probe, ProbeMethod, Question } from './question.ts';
 import { RateGate } from './rate-gate.ts';
@@ -52,7 +52,7 @@ interface Entry {
   readonly verdict: Exclude<Verdict, { kind: 'none' }> | { readonly kind: 'none'; readonly reason: UnresolvedReason };
   readonly since: Instant;
   expiresAt: Instant;
-  /** Who else answered, for when this one fails. */
+  /** Who else answered, for when this one fails: other hosts, at most {@link MAX_CANDIDATES}. */
   readonly alternates: string[];
 }
 
@@ -329,11 +329,14 @@ export class AnycastResolver {
     entry.expiresAt = entry.since + this.#lifetimeMs(address, { ...verdict, lifetimeMs });
   }
 
+  /** Those of an earlier inquiry stay: this one may have heard of fewer. */
   #keepAlternates(inquiry: Inquiry): void {
     const entry = this.#entries.get(inquiry.address);
     if (entry?.verdict.kind !== 'anycast') return;
-    const { unicast } = entry.verdict;
-    entry.alternates.splice(0, entry.alternates.length, ...inquiry.members.filter((member) => member !== unicast));
+    const { alternates, verdict } = entry;
+    for (const member of inquiry.othersThan(verdict.unicast)) {
+      if (alternates.length < MAX_CANDIDATES && !alternates.includes(member)) alternates.push(member);
+    }
   }
 
   #dropLingering(): void {

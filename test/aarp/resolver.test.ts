@@ -300,6 +300,19 @@ describe('a member that fails', () => {
     expect(world.resolution(ANY)).toMatchObject({ unicast: TWO, confirmed: true });
   });
 
+  it('is left for another host, not for another address of its own', () => {
+    const world = new AnycastWorld(1);
+    const other = '2001:db8:2::1';
+    world.serve(ANY, { addresses: [ONE, TWO], speaksAarp: true }, { addresses: [other] });
+    const waiter = world.resolve(ANY);
+    const nonce = world.probes[0]?.nonce ?? new Uint8Array(0);
+    world.answerOf(waiter);
+    world.time.pass(100);
+    world.resolver.handleAnswer(world.time.now, nonce, { method: 'echo', from: other });
+    world.failed(ANY, ONE);
+    expect(world.resolution(ANY).unicast).toBe(other);
+  });
+
   it('is left also where it fails while the address is being asked about', () => {
     const world = echoOnly();
     const waiter = world.resolve(ANY);
