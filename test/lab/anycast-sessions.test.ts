@@ -2,7 +2,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ANYCAST, AnycastNetwork, type MemberName } from './anycast-network.ts';
 import { ANYCAST_ENV } from './anycast-programs.ts';
-import { type Exchange, expectAllDelivered, PACED, type Pair, startClient, startServer } from './exchange.ts';
+import { DATAGRAM_PORT, DatagramEnd, expectNothingWrong } from './datagram-pair.ts';
+import { expectAllDelivered, PACED, type Pair, startClient, startServer } from './exchange.ts';
 import { labMissing } from './index.ts';
 
 const missing = await labMissing();
@@ -60,10 +61,33 @@ describe.skipIf(missing)('a session with a member of an anycast address', () => 
     await network.withdraw('near');
     await moveToLte(pair, 'near');
     await expectAllDelivered(pair);
-    expect(refusedAt(other)).toEqual([]);
+    expect([...other.reports('accepted'), ...other.reports('session:open')]).toEqual([]);
+  });
+
+  test('is pinned to it over UDP too', async () => {
+    await Promise.all([network.joinMember('near'), network.joinMember('middle')]);
+    const { lab } = network;
+    const send = { bytes: 200, everyMs: 5 };
+    const listen = { host: '::', port: DATAGRAM_PORT };
+    const servers = (['near', 'middle'] as const).map(
+      (name) => new DatagramEnd(lab, network.host(name), { listen, send }, {}),
+    );
+    const [server, other] = servers;
+    if (server === undefined || other === undefined) throw new Error('no servers');
+    await Promise.all(servers.map((each) => each.report('listening')));
+    const connect = { host: ANYCAST, port: DATAGRAM_PORT };
+    const client = new DatagramEnd(lab, lab.client, { connect, sockets: 1, send }, ANYCAST_ENV);
+    await client.report('open');
+    await expect.poll(() => server.events('open').length).toBe(1);
+    client.tell('quiet');
+    for (const end of [client, server]) end.begin();
+    await network.withdraw('near');
+    await lab.client.move('lte', { outageMs: 100 });
+    const movedAt = Date.now();
+    for (const end of [client, server]) expect(await end.firstAfter(movedAt)).toHaveLength(1);
+    await expectNothingWrong({ client, server });
+    expect(client.events('move')).not.toEqual([]);
+    expect((await other.status()).peers).toEqual([]);
+    expect((await client.status()).peers).toMatchObject([{ name: `${ANYCAST} ${DATAGRAM_PORT}` }]);
   });
 });
-
-function refusedAt(server: Exchange): unknown[] {
-  return [...server.reports('accepted'), ...server.reports('session:open')];
-}
