@@ -303,12 +303,16 @@ describe('a member that fails', () => {
   it('is left for another host, not for another address of its own', () => {
     const world = new AnycastWorld(1);
     const other = '2001:db8:2::1';
-    world.serve(ANY, { addresses: [ONE, TWO], speaksAarp: true }, { addresses: [other] });
+    const failing = { addresses: [ONE, TWO], speaksAarp: true };
+    world.serve(ANY, failing);
     const waiter = world.resolve(ANY);
     const nonce = world.probes[0]?.nonce ?? new Uint8Array(0);
     world.answerOf(waiter);
     world.time.pass(100);
     world.resolver.handleAnswer(world.time.now, nonce, { method: 'echo', from: other });
+    // Routing has left it; both its addresses still answer for themselves.
+    world.serve('2001:db8::54', failing);
+    world.serve(ANY, { addresses: [other] });
     world.failed(ANY, ONE);
     expect(world.resolution(ANY).unicast).toBe(other);
   });
