@@ -16,8 +16,6 @@ export interface UdpPortOptions {
   readonly port: number;
   /** With `::`: IPv6 only. */
   readonly ipv6Only?: boolean | undefined;
-  /** Not shared with the other workers of a cluster: the answers that come here are this process's. */
-  readonly exclusive?: boolean;
   /** A service of its own right, for which the process runs. */
   readonly keepsAlive?: boolean;
   onDatagram(bytes: Buffer, from: TransportAddress): void;
@@ -38,8 +36,6 @@ type Lookup = (host: string, options: unknown, callback: (error: null, ip: strin
 const literalLookup: Lookup = (host, _options, callback) => callback(null, host, familyOf(host));
 
 export function openUdpPort(options: UdpPortOptions): UdpPort {
-  // A cluster's workers share the port through the primary, as they share the listener that it goes with.
-  const { exclusive = !cluster.isWorker } = options;
   const { address, port, ipv6Only = false, keepsAlive = false, onDatagram, onError } = options;
   const socket = createSocket(familyOf(address), ipv6Only);
   const isIpv6 = familyOf(address) === 6;
@@ -69,7 +65,9 @@ export function openUdpPort(options: UdpPortOptions): UdpPort {
     open = false;
   });
   if (!keepsAlive) socket.unref();
-  nativeDgramBind.call(socket, { address, port, exclusive });
+  // A cluster's workers share a port by number through the primary, as they share the listener that it goes with. Of
+  // "any" port the primary would give all of them the same, and answers to one worker would come to another.
+  nativeDgramBind.call(socket, { address, port, exclusive: port === 0 || !cluster.isWorker });
   if (bound === 0 && open) bound = boundPort(socket);
   return {
     get port() {

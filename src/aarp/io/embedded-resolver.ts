@@ -170,7 +170,7 @@ export class EmbeddedResolver implements Resolver {
   #openUdp(): UdpPort | undefined {
     const onDatagram = (bytes: Uint8Array, from: TransportAddress): void => this.#onDatagram(bytes, from);
     for (const address of ['::', '0.0.0.0']) {
-      const port = openUdpPort({ address, port: 0, exclusive: true, onDatagram });
+      const port = openUdpPort({ address, port: 0, onDatagram });
       if (port.port !== 0) return port;
     }
     return undefined;
