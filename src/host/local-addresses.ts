@@ -85,6 +85,19 @@ export function localAddressKey({ interfaceName, ip, prefixLength }: LocalAddres
   return `${interfaceName} ${ip}/${prefixLength}`;
 }
 
+/**
+ * Those by which others find this host: no loopback, nothing that means something on one link only. What is on a loopback
+ * interface may be an anycast address, by which others find somebody else (docs/aarp.md): it counts only where the host
+ * has no other of that family.
+ */
+export function findableAddresses(addresses: readonly LocalAddress[]): string[] {
+  const loopbackInterfaces = new Set(addresses.filter(({ ip }) => isLoopback(ip)).map((each) => each.interfaceName));
+  const findable = addresses.filter(({ ip, scope }) => scope === 'global' && !isLinkLocal(ip));
+  const onLinks = findable.filter(({ interfaceName }) => !loopbackInterfaces.has(interfaceName));
+  const families = new Set(onLinks.map(({ ip }) => familyOf(ip)));
+  return findable.filter((each) => onLinks.includes(each) || !families.has(familyOf(each.ip))).map(({ ip }) => ip);
+}
+
 /** What came and what went between two readings. */
 export function diffLocalAddresses(
   before: readonly LocalAddress[],

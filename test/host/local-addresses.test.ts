@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { diffLocalAddresses, type LocalAddress, readLocalAddresses } from '../../src/host/local-addresses.ts';
+import {
+  diffLocalAddresses,
+  findableAddresses,
+  type LocalAddress,
+  readLocalAddresses,
+} from '../../src/host/local-addresses.ts';
 
 const address = (ip: string, change: Partial<LocalAddress> = {}): LocalAddress => ({
   ip,
@@ -30,5 +35,21 @@ describe('local addresses', () => {
     expect(diffLocalAddresses(before, flags)).toEqual({ added: [], removed: [] });
     const moved = [address('192.0.2.1', { interfaceName: 'eth1' })];
     expect(diffLocalAddresses(before, moved)).toEqual({ added: moved, removed: before });
+  });
+
+  it('by which others find this host are those on links, and what is on loopback interfaces where there are no others', () => {
+    const loopback = [
+      address('127.0.0.1', { interfaceName: 'lo', scope: 'host' }),
+      address('::1', { interfaceName: 'lo', scope: 'host' }),
+      address('198.51.100.53', { interfaceName: 'lo' }),
+      address('2001:db8::53', { interfaceName: 'lo' }),
+    ];
+    const links = [address('192.0.2.1'), address('fe80::1%eth0', { scope: 'link' })];
+    expect(findableAddresses([...loopback, ...links])).toEqual(['2001:db8::53', '192.0.2.1']);
+    expect(findableAddresses([...loopback, ...links, address('2001:db8:1::1')])).toEqual([
+      '192.0.2.1',
+      '2001:db8:1::1',
+    ]);
+    expect(findableAddresses([])).toEqual([]);
   });
 });

@@ -1,7 +1,7 @@
 /** Sessions with one member of an anycast address: they stay with it, wherever routing and the client go. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ANYCAST, AnycastNetwork, type MemberName } from './anycast-network.ts';
-import { ANYCAST_ENV } from './anycast-programs.ts';
+import { ANYCAST_ENV, type Environment } from './anycast-programs.ts';
 import { DATAGRAM_PORT, DatagramEnd, expectNothingWrong } from './datagram-pair.ts';
 import { expectAllDelivered, PACED, type Pair, startClient, startServer } from './exchange.ts';
 import { labMissing } from './index.ts';
@@ -16,8 +16,8 @@ describe.skipIf(missing)('a session with a member of an anycast address', () => 
   afterEach(() => network.close());
 
   /** A running exchange, the first contact of its process, with `member`. */
-  async function startWith(member: MemberName, env: Record<string, string> = {}): Promise<Pair> {
-    const server = await startServer(network.host(member), { send: PACED });
+  async function startWith(member: MemberName, env: Environment = {}, serverEnv: Environment = {}): Promise<Pair> {
+    const server = await startServer(network.host(member), { send: PACED, env: serverEnv });
     const client = startClient(network.lab.client, ANYCAST, { send: PACED, env: { ...ANYCAST_ENV, ...env } });
     expect(await client.report('connected')).toMatchObject({ remoteAddress: ANYCAST });
     expect(await client.report('session:open')).toMatchObject({ remote: { ip: network.unicastOf(member) } });
@@ -60,6 +60,22 @@ describe.skipIf(missing)('a session with a member of an anycast address', () => 
     const pair = await startWith('near', { MOBISOCK_MOBILITY: 'auto' });
     await network.withdraw('near');
     await moveToLte(pair, 'near');
+    await expectAllDelivered(pair);
+    expect([...other.reports('accepted'), ...other.reports('session:open')]).toEqual([]);
+  });
+
+  test('waits for it where it is away for a while and another one has the address meanwhile', async () => {
+    await Promise.all([network.loopbackMember('near'), network.loopbackMember('middle')]);
+    // So that the other one would refuse the session, and not just the connection.
+    const env = { MOBISOCK_SESSION_PORT: '4433' };
+    const other = await startServer(network.host('middle'), { env });
+    const pair = await startWith('near', {}, env);
+    const near = network.host('near');
+    await near.detach();
+    await network.withdraw('near');
+    await pair.client.report('session:suspend');
+    await near.attach('one');
+    await pair.client.progress();
     await expectAllDelivered(pair);
     expect([...other.reports('accepted'), ...other.reports('session:open')]).toEqual([]);
   });

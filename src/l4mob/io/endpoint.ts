@@ -2,12 +2,12 @@
  * Endpoint: a process's one place where sessions begin, arrive and live on. It ties the initiator's half (opener), the
  * responder's half (acceptor), the peers of all associations, and the watch over this host's addresses.
  */
-import { isLinkLocal, isLoopback, isUnspecified, type TransportAddress } from '../../core/address.ts';
+import { isLoopback, isUnspecified, type TransportAddress } from '../../core/address.ts';
 import { toHex } from '../../core/bytes.ts';
 import { WireError } from '../../core/errors.ts';
 import { type AddressChange, type AddressWatch, openAddressWatch } from '../../host/address-watch.ts';
 import { after } from '../../host/clock.ts';
-import { type LocalAddress, rereadLocalAddresses } from '../../host/local-addresses.ts';
+import { findableAddresses, type LocalAddress, rereadLocalAddresses } from '../../host/local-addresses.ts';
 import { requireTcpHandles } from '../../host/tcp-connection.ts';
 import { openUdpPort, type UdpPort } from '../../host/udp-port.ts';
 import type { Association } from '../association.ts';
@@ -380,12 +380,11 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
     });
   }
 
-  /** Those that a peer could use: for a listener on one address that one, else all but loopback and link-local. */
+  /** Those that a peer could use: for a listener on one address that one, else all by which others find this host. */
   #ownAddresses(bound: string): string[] {
     if (!isUnspecified(bound)) return isLoopback(bound) ? [] : [bound];
     this.#openWatch();
-    const usable = (this.#watch?.addresses() ?? []).filter(({ ip, scope }) => scope === 'global' && !isLinkLocal(ip));
-    return usable.map(({ ip }) => ip).slice(0, MAX_ADDRESSES);
+    return findableAddresses(this.#watch?.addresses() ?? []).slice(0, MAX_ADDRESSES);
   }
 }
 
