@@ -4,6 +4,9 @@
  * application goes on seeing the address that it asked for: in `remoteAddress`, in errors, in the certificate check
  * (paper 3; design: interposed `connect`).
  *
+ * Of an address that nothing is known of yet the probe is not waited for: the connect goes ahead as asked, and is replaced
+ * when a member has answered from another address. (A kernel's anycast address answers no SYN.)
+ *
  * A member that refuses, or that leaves the connect waiting while another one answers probes, is left for that other
  * one, on a fresh handle.
  *
@@ -41,6 +44,8 @@ export interface AnycastConnectInit {
   readonly internals: SocketInternals;
   /** Undefined for an address that can't be anycast. */
   readonly resolverFor: (address: string) => Resolver | undefined;
+  /** Whether the policy wants a session to that address or no connection. */
+  readonly mustBeMobile: (address: string) => boolean;
   /**
    * What stands between node and a connect to `destination`, where the application asked for `address`; undefined
    * where that is node's alone.
@@ -56,6 +61,10 @@ interface Attempt {
   readonly port: number;
   readonly resolver: Resolver | undefined;
   readonly tried: Set<string>;
+  /** The connect has gone ahead, and nothing has come of the probe yet. */
+  probing: boolean;
+  /** What came of the connect that went ahead: told when the probe has not found another way. */
+  failure: number | undefined;
 }
 
 /** Members that one attempt goes through. A connect that three hosts refuse will be refused by the fourth. */
@@ -126,16 +135,42 @@ export class AnycastConnect {
   #onConnect(method: Attempt['method'], request: ConnectRequest, address: string, port: number): number {
     const canonical = canonicalAddress(address) ?? address;
     const resolver = this.#init.resolverFor(canonical);
-    const attempt: Attempt = { method, request, address: canonical, port, resolver, tried: new Set() };
+    const attempt: Attempt = {
+      method,
+      request,
+      address: canonical,
+      port,
+      resolver,
+      tried: new Set(),
+      probing: false,
+      failure: undefined,
+    };
     this.#attempt = attempt;
     this.#suspicions = 0;
     const known = resolver?.cached(canonical)?.unicast;
     if (resolver === undefined || known !== undefined) return this.#connect(attempt, known ?? canonical);
+    const goesAhead = this.#canRestart() && !this.#init.mustBeMobile(canonical);
+    return goesAhead ? this.#goAhead(attempt, resolver) : this.#wait(attempt, resolver);
+  }
+
+  #goAhead(attempt: Attempt, resolver: Resolver): number {
+    const { address } = attempt;
+    attempt.probing = true;
+    this.#ask(attempt, resolver, (destination = address) => {
+      attempt.probing = false;
+      if (destination !== address) this.#restart(attempt, destination);
+      else if (attempt.failure !== undefined) this.#complete(attempt, attempt.failure, false, false);
+    });
+    return this.#connect(attempt, address);
+  }
+
+  /** Where the handle can't be exchanged, or where a connect that went ahead would end the socket with its failure. */
+  #wait(attempt: Attempt, resolver: Resolver): number {
     this.#keepAlive = setInterval(() => {}, KEEP_ALIVE_MS);
-    this.#ask(attempt, resolver, (destination) => {
+    // That nobody answers probes says nothing against connecting.
+    this.#ask(attempt, resolver, (destination = attempt.address) => {
       clearInterval(this.#keepAlive);
-      // That nobody answers probes says nothing against connecting.
-      const status = this.#connect(attempt, destination ?? canonical);
+      const status = this.#connect(attempt, destination);
       if (status !== 0) this.#onFailure(attempt, status);
     });
     return 0;
@@ -167,7 +202,7 @@ export class AnycastConnect {
       if (status === 0) this.#onConnected(attempt, readable, writable);
       else this.#onFailure(attempt, status);
     };
-    if (resolver !== undefined) this.#suspectLater();
+    if (resolver !== undefined && !attempt.probing) this.#suspectLater();
     this.#race = this.#init.race(address, destination, () => {
       if (!socket.connecting) this.#end();
     });
@@ -189,6 +224,10 @@ export class AnycastConnect {
   #onFailure(attempt: Attempt, status: number): void {
     const { resolver, address, tried } = attempt;
     this.#suspicion.set(undefined);
+    if (attempt.probing) {
+      attempt.failure = status;
+      return;
+    }
     if (resolver === undefined || this.#destination === address || tried.size >= MAX_MEMBERS || !this.#canRestart()) {
       this.#complete(attempt, status, false, false);
       return;

@@ -108,10 +108,12 @@ function betweenNodeAnd(
   if (internals === undefined || !found.some((address) => resolverFor(canonicalAddress(address) ?? address))) {
     return chooseRace(layer, socket, target, found, plainAttempts);
   }
+  const host = target.literal === 0 ? target.host : undefined;
   return new AnycastConnect({
     socket,
     internals,
     resolverFor,
+    mustBeMobile: (address) => layer.policy.outgoing({ host, address, port: target.port }) === 'require',
     race: (address, destination, onEnd) =>
       chooseRace(layer, socket, target, [destination], 1, { asked: address, onEnd }),
   });

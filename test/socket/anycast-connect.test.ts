@@ -35,6 +35,18 @@ async function said(socket: net.Socket): Promise<string> {
   return text;
 }
 
+it('waits for the probe where only a session will do', async () => {
+  const resolver = new HeldResolver();
+  const anycast = { mayBe: (address: string) => address === ANYCAST, resolver: () => resolver };
+  mobileLayer({ mobility: 'require', anycast });
+  const socket = net.connect(await echo(), ANYCAST);
+  const connected = once(socket, 'connect');
+  await resolver.answer(MEMBER);
+  await connected;
+  expect(isMobile(socket)).toBe(true);
+  expect(await said(socket)).toBe('hello');
+});
+
 for (const mobility of ['off', 'prefer'] as const) {
   it(`connects to the member and goes on showing the anycast address (${mobility})`, async () => {
     const { resolver } = anycastLayer(mobility);
@@ -55,6 +67,37 @@ for (const mobility of ['off', 'prefer'] as const) {
     await once(socket, 'connect');
     expect(resolver.asked).toEqual([]);
     expect(socket.remoteAddress).toBe(ANYCAST);
+    expect(await said(socket)).toBe('hello');
+  });
+
+  it(`goes ahead while the probe is under way (${mobility})`, async () => {
+    const { resolver } = anycastLayer(mobility);
+    const socket = net.connect(await echo(ANYCAST), ANYCAST);
+    await once(socket, 'connect');
+    expect(resolver.asked).toEqual([ANYCAST]);
+    expect(socket.remoteAddress).toBe(ANYCAST);
+    const text = said(socket);
+    await resolver.answer(MEMBER);
+    expect(await text).toBe('hello');
+  });
+
+  it(`a connect that went ahead and failed is told when the probe is over (${mobility})`, async () => {
+    const { resolver } = anycastLayer(mobility);
+    const port = await echo();
+    const socket = net.connect(port, ANYCAST);
+    const failed = once(socket, 'error');
+    await resolver.answer(undefined);
+    expect((await failed)[0]).toMatchObject({ code: 'ECONNREFUSED', address: ANYCAST, port });
+  });
+
+  it(`waits for the probe below TLS, where it could not be replaced (${mobility})`, async () => {
+    const { resolver } = anycastLayer(mobility);
+    const { key, cert } = certificate();
+    const port = await listening(tls.createServer({ key, cert }, (peer) => peer.pipe(peer)));
+    const socket = tls.connect({ socket: net.connect(port, ANYCAST), servername: 'localhost', ca: cert });
+    const connected = once(socket, 'secureConnect');
+    await resolver.answer(MEMBER);
+    await connected;
     expect(await said(socket)).toBe('hello');
   });
 
