@@ -124,7 +124,10 @@ describe.skipIf(missing)('an unmodified program', () => {
         const [, from, to, what] = /IP6 (\S+) > (\S+): (ICMP6, echo \w+|Flags \[\S+\])/.exec(line) ?? [];
         return [from?.replace(/\.\d+$/, ''), to?.replace(/\.\d+$/, ''), what];
       });
-      expect(steps.slice(0, 7)).toEqual([
+      const isAhead = (step: (typeof steps)[number]): boolean => step[1] === ANYCAST && step[2] === 'Flags [S]';
+      // The connect that went ahead, which an anycast address of the kernel's does not answer.
+      expect(steps.filter(isAhead)).toHaveLength(1);
+      expect(steps.filter((step) => !isAhead(step)).slice(0, 7)).toEqual([
         [own, ANYCAST, 'ICMP6, echo request'],
         [member, own, 'ICMP6, echo reply'],
         [own, member, 'ICMP6, echo request'],
