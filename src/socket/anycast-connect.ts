@@ -18,8 +18,9 @@ import type net from 'node:net';
 import type { Resolver } from '../aarp/resolution.ts';
 import { canonicalAddress } from '../core/address.ts';
 import { Alarm, monotonicNow } from '../host/clock.ts';
+import type { PlainReason } from '../l4mob/io/mobile-stream.ts';
 import { shielded } from './application-call.ts';
-import type { ConnectRace } from './connect-race.ts';
+import type { ConnectRace, RaceInit } from './connect-race.ts';
 import {
   exchangeHandle,
   freshTransport,
@@ -38,6 +39,7 @@ import {
   type SocketInternals,
   type TransportHandle,
 } from './node-internals.ts';
+import { mobilityRequiredError } from './socket-error.ts';
 
 export interface AnycastConnectInit {
   readonly socket: net.Socket;
@@ -50,8 +52,10 @@ export interface AnycastConnectInit {
    * What stands between node and a connect to `destination`, where the application asked for `address`; undefined
    * where that is node's alone.
    */
-  readonly race: (address: string, destination: string, onEnd: () => void) => ConnectRace | undefined;
+  readonly race: (address: string, destination: string, handlers: RaceHandlers) => ConnectRace | undefined;
 }
+
+export type RaceHandlers = Required<Pick<RaceInit, 'onEnd' | 'onUnmet'>>;
 
 /** What node asked for, and how far we are with it. */
 interface Attempt {
@@ -203,8 +207,11 @@ export class AnycastConnect {
       else this.#onFailure(attempt, status);
     };
     if (resolver !== undefined && !attempt.probing) this.#suspectLater();
-    this.#race = this.#init.race(address, destination, () => {
-      if (!socket.connecting) this.#end();
+    this.#race = this.#init.race(address, destination, {
+      onEnd: () => {
+        if (!socket.connecting) this.#end();
+      },
+      onUnmet: (reason) => this.#onUnmet(attempt, reason),
     });
     if (this.#race === undefined) return nativeOf(transport)[method].call(transport, own, destination, port);
     this.#race.arm();
@@ -222,19 +229,33 @@ export class AnycastConnect {
   }
 
   #onFailure(attempt: Attempt, status: number): void {
-    const { resolver, address, tried } = attempt;
     this.#suspicion.set(undefined);
     if (attempt.probing) {
       attempt.failure = status;
       return;
     }
-    if (resolver === undefined || this.#destination === address || tried.size >= MAX_MEMBERS || !this.#canRestart()) {
-      this.#complete(attempt, status, false, false);
-      return;
-    }
+    this.#tryNext(attempt, () => this.#complete(attempt, status, false, false));
+  }
+
+  /** The policy wants a session or no connection, and this member has none for us. */
+  #onUnmet(attempt: Attempt, reason: PlainReason): void {
+    const { address, port } = attempt;
+    const fail = (): void => {
+      this.#init.socket.destroy(mobilityRequiredError(address, port, reason));
+    };
+    // Of our own: it would be the same with any member.
+    if (reason === 'limit') fail();
+    else this.#tryNext(attempt, fail);
+  }
+
+  #tryNext(attempt: Attempt, giveUp: () => void): void {
+    const { resolver, address, tried } = attempt;
+    this.#suspicion.set(undefined);
+    const isMember = resolver !== undefined && this.#destination !== address;
+    if (!isMember || tried.size >= MAX_MEMBERS || !this.#canRestart()) return giveUp();
     resolver.failed(address, this.#destination);
     this.#ask(attempt, resolver, (next) => {
-      if (next === undefined || tried.has(next)) this.#complete(attempt, status, false, false);
+      if (next === undefined || tried.has(next)) giveUp();
       else this.#restart(attempt, next);
     });
   }

@@ -48,6 +48,8 @@ export interface RaceInit {
   readonly plainAttempts: number;
   /** When the race is over, whatever came of it; before the socket hears of it. */
   readonly onEnd?: () => void;
+  /** What is done instead of ending the socket where a session is required and there is none to be had. */
+  readonly onUnmet?: (reason: PlainReason) => void;
 }
 
 type ConnectMethod = 'connect' | 'connect6';
@@ -168,14 +170,9 @@ export class ConnectRace {
 
   /** A handle that TLS was put on while it was connecting can't be exchanged any more. */
   #stayPlain(): number {
-    const { socket, required } = this.#init;
-    const { address = '', port = 0 } = this.#request ?? {};
-    const status = required ? 0 : this.#connectPlain();
-    if (required) {
-      this.#settle();
-      process.nextTick(() => socket.destroy(mobilityRequiredError(address, port, 'limit')));
-    }
-    return status;
+    if (!this.#init.required) return this.#connectPlain();
+    process.nextTick(() => this.#unmet('limit'));
+    return 0;
   }
 
   /** Listeners run in the context of the connect, as after a native one. */
@@ -211,13 +208,18 @@ export class ConnectRace {
     this.#saysNo = reason !== 'limit';
     this.#pending = undefined;
     this.#headStart?.set(undefined);
-    const { socket, required } = this.#init;
-    const { address = '', port = 0 } = this.#request ?? {};
-    if (required) {
-      this.#settle();
-      socket.destroy(mobilityRequiredError(address, port, reason));
-    } else if (this.#failure !== undefined) this.#deliverFailure(this.#failure);
+    if (this.#init.required) this.#unmet(reason);
+    else if (this.#failure !== undefined) this.#deliverFailure(this.#failure);
     else if (!this.#plainUnderWay) this.#startPlain();
+  }
+
+  #unmet(reason: PlainReason): void {
+    if (this.#settled) return;
+    const { socket, onUnmet } = this.#init;
+    const { address = '', port = 0 } = this.#request ?? {};
+    this.#settle();
+    if (onUnmet === undefined) socket.destroy(mobilityRequiredError(address, port, reason));
+    else onUnmet(reason);
   }
 
   /** Gives the socket a handle for the session; what plain attempt there is ends here. */

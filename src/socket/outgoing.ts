@@ -6,7 +6,7 @@
 import net from 'node:net';
 import type { Resolver } from '../aarp/resolution.ts';
 import { alternateFamilies, canonicalAddress } from '../core/address.ts';
-import { AnycastConnect } from './anycast-connect.ts';
+import { AnycastConnect, type RaceHandlers } from './anycast-connect.ts';
 import {
   type ConnectTarget,
   connectTarget,
@@ -114,8 +114,7 @@ function betweenNodeAnd(
     internals,
     resolverFor,
     mustBeMobile: (address) => layer.policy.outgoing({ host, address, port: target.port }) === 'require',
-    race: (address, destination, onEnd) =>
-      chooseRace(layer, socket, target, [destination], 1, { asked: address, onEnd }),
+    race: (asked, destination, handlers) => chooseRace(layer, socket, target, [destination], 1, { asked, ...handlers }),
   });
 }
 
@@ -129,7 +128,7 @@ function chooseRace(
   target: ConnectTarget,
   found: readonly string[],
   plainAttempts: number,
-  { asked, onEnd }: { asked?: string; onEnd?: () => void } = {},
+  { asked, ...handlers }: { asked?: string } & Partial<RaceHandlers> = {},
 ): ConnectRace | undefined {
   const { port } = target;
   const host = target.literal === 0 ? target.host : undefined;
@@ -161,7 +160,7 @@ function chooseRace(
     host,
     sessionPort,
     plainAttempts,
-    ...(onEnd === undefined ? {} : { onEnd }),
+    ...handlers,
   });
 }
 
