@@ -1,7 +1,7 @@
 /** What is measured of anycast resolution. */
 import { runPair, start } from './run-programs.ts';
 import type { Scenario } from './scenarios.ts';
-import type { Variant } from './variants.ts';
+import { OFF_POLICY, type Variant } from './variants.ts';
 
 /** So many questions at a time, each for an address of its own; the programs run from the sources. */
 function atOnce(count: number): Variant {
@@ -12,6 +12,14 @@ function atOnce(count: number): Variant {
 function call(name: 'cached' | 'resolve'): Variant {
   return { name: `${name}()`, nodeFlags: ['--import', 'tsx'], env: { CALL: name } };
 }
+
+/** Listeners, of which the first contacts are not counted; connects that are. */
+const UNICAST = { ports: 1_001, connects: 4_000 };
+const NAMED: Variant = {
+  ...OFF_POLICY,
+  name: 'others named anycast',
+  env: { ...OFF_POLICY.env, MOBISOCK_ANYCAST: '2001:db8:53::/48,198.51.100.0/24', MOBISOCK_AARPD: 'off' },
+};
 
 export const ANYCAST_SCENARIOS: readonly Scenario[] = [
   {
@@ -36,5 +44,21 @@ export const ANYCAST_SCENARIOS: readonly Scenario[] = [
         { name: 'aarpd-server' },
         { name: 'aarpd-client', args: (ready) => [JSON.stringify(ready)] },
       ),
+  },
+  {
+    name: 'unicast-connect',
+    title: 'A plain connect to an address that is not named anycast',
+    unit: 'ms',
+    betterIs: 'less',
+    rounds: 5,
+    variants: () => [OFF_POLICY, NAMED],
+    measure: async (variant) => {
+      const { later } = await runPair<{ later: { connectedMs: number } }>(
+        variant,
+        { name: 'setup-server', args: [String(UNICAST.ports)] },
+        { name: 'setup-client', args: (ports) => [JSON.stringify([ports, UNICAST.connects])] },
+      );
+      return later.connectedMs;
+    },
   },
 ];
