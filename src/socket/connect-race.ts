@@ -1,10 +1,11 @@
 /**
  * One connect whose destination may speak the protocol: a session is opened, a plain connect follows after the head
- * start, and the first to be ready wins.
+ * start, and the first to be ready wins. Plain attempts at several addresses are in the race with each other too.
  *
  * The plain attempt is node's own, on the socket's own handle; all that happens to it is that its `connect` call is
  * held back. Only when a session comes is the handle exchanged, in the way node does it for autoSelectFamily, TLS
- * included. So whatever an application sees of a plain connection (errors, events, timeouts) is node's.
+ * included. So whatever an application sees of a plain connection (errors, events, timeouts) is node's. Among several
+ * addresses node closes an attempt before it begins the next; here it goes on in the background (`slow-attempts.ts`).
  *
  * Life: `arm()` while the socket is connecting and before node calls the handle; node's call begins the race; it is
  * settled by the session, the plain connection, the last failure, or the socket's end.
@@ -13,7 +14,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type net from 'node:net';
 import { constants } from 'node:os';
 import { Alarm, monotonicNow } from '../host/clock.ts';
-import type { MobileStream, MobilityEndpoint, PendingOpen, PlainReason } from '../l4mob/io/mobile-stream.ts';
+import type { MobileStream, MobilityEndpoint, PendingOpen, PlainReason, Verdict } from '../l4mob/io/mobile-stream.ts';
 import { shielded } from './application-call.ts';
 import {
   exchangeHandle,
@@ -27,6 +28,7 @@ import {
 } from './handle-exchange.ts';
 import { type MobileHandle, mobileHandleClass, takeReset } from './mobile-handle.ts';
 import { type ConnectRequest, inside, type SocketInternals, type TransportHandle } from './node-internals.ts';
+import { SlowAttempts } from './slow-attempts.ts';
 import { mobilityRequiredError } from './socket-error.ts';
 
 export interface RaceInit {
@@ -35,8 +37,8 @@ export interface RaceInit {
   readonly internals: SocketInternals;
   /** Never plain. */
   readonly required: boolean;
-  /** The peer is known to speak the protocol: no plain attempt beside it. */
-  readonly aware: boolean;
+  /** `aware`: no plain attempt beside the session. `plain`: no session. */
+  readonly verdict: Verdict;
   readonly headStartMs: number;
   /** Where sessions may go, in order of preference. */
   readonly addresses: readonly string[];
@@ -56,6 +58,8 @@ type ConnectMethod = 'connect' | 'connect6';
 
 /** Longer than any connect; it only keeps the process alive. */
 const KEEP_ALIVE_MS = 0x7fffffff;
+/** For slow attempts when node has none left to make: a SYN that was lost (repeated after 1 s), and 2 s for its answer. */
+const LAST_CHANCE_MS = 3_000;
 const ECANCELED = -constants.errno.ECANCELED;
 
 export class ConnectRace {
@@ -74,10 +78,17 @@ export class ConnectRace {
   #saysNo = false;
   #settled = false;
   #plainUnderWay = false;
+  #plainBegan = false;
+  /** The plain attempt that the socket's own handle makes. */
+  #attempt: ConnectRequest | undefined;
+  /** Made for the first one: most connects have none. */
+  #slow: SlowAttempts | undefined;
+  #isLastChance = false;
   #attemptsMade = 0;
   /** The status of the last plain attempt that failed. */
   #failure: number | undefined;
-  #headStart: Alarm | undefined;
+  /** For the end of the head start, then of the last chance. */
+  #alarm: Alarm | undefined;
   #keepAlive: NodeJS.Timeout | undefined;
 
   constructor(init: RaceInit) {
@@ -119,6 +130,7 @@ export class ConnectRace {
     shadow(transport, 'close', (callback?: () => void) => {
       // Node also closes the handle between two attempts; a socket that is destroyed is no longer connecting.
       if (!socket.connecting) this.#settle();
+      else if (this.#letGoOn(transport)) return transport.close(callback);
       return close.call(transport, callback);
     });
   }
@@ -132,11 +144,15 @@ export class ConnectRace {
     this.#request = request;
     this.#method = method;
     this.#attemptsMade++;
-    if (this.#began) return this.#connectPlain();
+    if (this.#began) return this.#connectNext();
     this.#began = true;
+    if (this.#init.verdict === 'plain') {
+      this.#openFailed = true;
+      return this.#connectPlain();
+    }
     if (isBelowTls(inside(this.#init.socket)._handle)) return this.#stayPlain();
     this.#keepAlive = setInterval(() => {}, KEEP_ALIVE_MS);
-    const { endpoint, addresses, host, sessionPort, required, aware } = this.#init;
+    const { endpoint, addresses, host, sessionPort, required, verdict } = this.#init;
     const pending = endpoint.open(
       {
         addresses: addresses.length === 0 ? [address] : addresses,
@@ -155,17 +171,18 @@ export class ConnectRace {
     );
     if (this.#settled) pending.cancel();
     else this.#pending = pending;
-    if (!required && !aware && !this.#settled) {
+    if (!required && verdict === 'unknown' && !this.#settled) {
       // From when the peer has been asked: a process that does it for the first time needs half as long for that. An
       // answer that lies in the socket's buffer in the end has come in time: it is read before setImmediate.
-      this.#waitHeadStart(() => setImmediate(() => this.#startPlain()));
+      this.#wait(this.#init.headStartMs, () => setImmediate(() => this.#startPlain()));
     }
     return 0;
   }
 
-  #waitHeadStart(act: () => void): void {
-    this.#headStart = new Alarm(act);
-    this.#headStart.set(monotonicNow() + this.#init.headStartMs);
+  #wait(delayMs: number, act: () => void): void {
+    this.#alarm?.set(undefined);
+    this.#alarm = new Alarm(act);
+    this.#alarm.set(monotonicNow() + delayMs);
   }
 
   /** A handle that TLS was put on while it was connecting can't be exchanged any more. */
@@ -185,7 +202,8 @@ export class ConnectRace {
   #onOffer(): void {
     if (this.#settled || this.#openFailed) return;
     this.#offered = true;
-    this.#headStart?.set(undefined);
+    this.#alarm?.set(undefined);
+    this.#slow?.drop();
     if (this.#plainUnderWay) this.#toMobile();
   }
 
@@ -207,9 +225,9 @@ export class ConnectRace {
     this.#openFailed = true;
     this.#saysNo = reason !== 'limit';
     this.#pending = undefined;
-    this.#headStart?.set(undefined);
+    this.#alarm?.set(undefined);
     if (this.#init.required) this.#unmet(reason);
-    else if (this.#failure !== undefined) this.#deliverFailure(this.#failure);
+    else if (this.#failure !== undefined) this.#waitForSlow();
     else if (!this.#plainUnderWay) this.#startPlain();
   }
 
@@ -249,6 +267,7 @@ export class ConnectRace {
 
   #exchange(handle: TransportHandle): void {
     const { socket, internals } = this.#init;
+    this.#attempt = undefined;
     this.#letGo();
     exchangeHandle(socket, internals, handle);
   }
@@ -274,11 +293,26 @@ export class ConnectRace {
     if (this.#offered && !this.#openFailed) return;
     if (this.#mobile !== undefined) this.#toPlain();
     const status = this.#connectPlain();
+    if (status !== 0) this.#failSoon(status);
+  }
+
+  /**
+   * Node's next attempt of several: what waits for a session goes on waiting. If the last one fails at once node must
+   * not hear of it while a slow one goes on.
+   */
+  #connectNext(): number {
+    if (!this.#plainBegan && this.#pending !== undefined) return 0;
+    const status = this.#connectPlain();
+    if (status === 0 || !this.#hasSlow || this.#attemptsMade < this.#init.plainAttempts) return status;
+    this.#failSoon(status);
+    return 0;
+  }
+
+  #failSoon(status: number): void {
     const transport = this.#transport;
     const request = this.#request;
-    if (status !== 0 && transport !== undefined && request !== undefined) {
-      process.nextTick(() => this.#within(() => this.#onPlainDone(request, status, transport, false, false)));
-    }
+    if (transport === undefined || request === undefined) return;
+    process.nextTick(() => this.#within(() => this.#onPlainDone(request, status, transport, false, false)));
   }
 
   /** The native call, with a request of our own: node's is kept for the end, whichever way it comes. */
@@ -287,11 +321,53 @@ export class ConnectRace {
     const transport = this.#transport;
     if (request?.address === undefined || request.port === undefined || transport === undefined) return 0;
     this.#plainUnderWay = true;
+    this.#plainBegan = true;
     const own = Object.assign(new (request.constructor as new () => ConnectRequest)(), request);
     own.oncomplete = (status, handle, _own, readable, writable) =>
       this.#onPlainDone(request, status, handle, readable, writable);
     const native = Object.getPrototypeOf(transport) as TransportHandle;
-    return native[this.#method].call(transport, own, request.address, request.port);
+    const status = native[this.#method].call(transport, own, request.address, request.port);
+    this.#attempt = status === 0 ? own : undefined;
+    return status;
+  }
+
+  /** Node gives the attempt up for its next one. A local port can't be bound by both, and TLS may hold the handle. */
+  #letGoOn(transport: TransportHandle): boolean {
+    const attempt = this.#attempt;
+    this.#attempt = undefined;
+    const outer = inside(this.#init.socket)._handle;
+    if (attempt === undefined || attempt.localPort || this.#init.plainAttempts < 2 || isBelowTls(outer)) return false;
+    this.#letGo();
+    this.#slow ??= new SlowAttempts({
+      onConnected: (handle, request, readable, writable) => this.#onSlowConnected(handle, request, readable, writable),
+      onFailed: () => this.#onSlowFailed(),
+    });
+    return this.#slow.keep(transport, attempt, outer?._secureContext);
+  }
+
+  get #hasSlow(): boolean {
+    return this.#slow !== undefined && this.#slow.size > 0;
+  }
+
+  #onSlowConnected(handle: TransportHandle, attempt: ConnectRequest, readable: boolean, writable: boolean): void {
+    const request = this.#request;
+    if (request === undefined || isBelowTls(inside(this.#init.socket)._handle)) {
+      handle.close();
+      return this.#onSlowFailed();
+    }
+    this.#exchange(handle);
+    this.#connected(attempt);
+    this.#finish(request, 0, readable, writable);
+  }
+
+  #onSlowFailed(): void {
+    if (this.#isLastChance && !this.#hasSlow) this.#deliverFailure();
+  }
+
+  #connected({ address, port }: ConnectRequest): void {
+    const lost = this.#pending !== undefined || this.#saysNo;
+    this.#settle();
+    if (lost && address !== undefined && port !== undefined) this.#init.endpoint.rememberPlain(address, port);
   }
 
   #onPlainDone(
@@ -303,13 +379,9 @@ export class ConnectRace {
   ): void {
     // Withdrawn, timed out by node, or the socket is gone.
     if (this.#settled || request !== this.#request || handle !== this.#transport) return;
+    this.#attempt = undefined;
     if (status === 0) {
-      const { endpoint } = this.#init;
-      const lost = this.#pending !== undefined || this.#saysNo;
-      this.#settle();
-      if (lost && request.address !== undefined && request.port !== undefined) {
-        endpoint.rememberPlain(request.address, request.port);
-      }
+      this.#connected(request);
       this.#finish(request, status, readable, writable);
       return;
     }
@@ -319,23 +391,30 @@ export class ConnectRace {
     }
     this.#failure = status;
     if (this.#openFailed || this.#pending === undefined) {
-      this.#deliverFailure(this.#failure);
+      this.#waitForSlow();
       return;
     }
     this.#plainUnderWay = false;
     // Where nothing listens no session can come of it, whatever became of the L4_INIT: one head start is enough.
     if (!this.#offered) {
-      this.#waitHeadStart(() => {
-        if (this.#failure !== undefined && !this.#offered) this.#deliverFailure(this.#failure);
+      this.#wait(this.#init.headStartMs, () => {
+        if (!this.#offered) this.#waitForSlow();
       });
     }
   }
 
-  #deliverFailure(status: number): void {
+  /** Nothing else can come of it any more. */
+  #waitForSlow(): void {
+    if (!this.#hasSlow) return this.#deliverFailure();
+    this.#isLastChance = true;
+    this.#wait(LAST_CHANCE_MS, () => this.#deliverFailure());
+  }
+
+  #deliverFailure(): void {
     const request = this.#request;
-    if (this.#settled || request === undefined) return;
+    if (this.#settled || request === undefined || this.#failure === undefined) return;
     this.#settle();
-    this.#finish(request, status, false, false);
+    this.#finish(request, this.#failure, false, false);
   }
 
   /** What libuv would call. Node looks the socket up at the handle, and below TLS an exchanged one doesn't know it. */
@@ -349,11 +428,12 @@ export class ConnectRace {
   #settle(cancel = true): void {
     if (this.#settled) return;
     this.#settled = true;
-    this.#headStart?.set(undefined);
+    this.#alarm?.set(undefined);
     clearInterval(this.#keepAlive);
     const pending = this.#pending;
     this.#pending = undefined;
     if (cancel) pending?.cancel();
+    this.#slow?.drop();
     this.#letGo();
     const { socket, internals, plainAttempts, onEnd } = this.#init;
     if (plainAttempts > 1) unshadow(socket, internals.reinitializeHandle);

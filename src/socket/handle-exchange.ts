@@ -96,11 +96,15 @@ function afterTlsExchange(socket: net.Socket): void {
 /** Closing the old TLS handle would take the context with it that the new one lives on. */
 function keepContext(old: TransportHandle, context: { singleUse?: boolean }): void {
   const { close } = old;
-  shadow(old, 'close', (callback?: () => void) =>
-    close.call(old, () => {
-      context.singleUse = false;
-      callback?.();
-      context.singleUse = true;
-    }),
-  );
+  shadow(old, 'close', (callback?: () => void) => close.call(old, sparingContext(context, callback ?? (() => {}))));
+}
+
+/** What TLS does after the close of a handle, but for the end of its context. */
+export function sparingContext(context: { singleUse?: boolean } | undefined, onClosed: () => void): () => void {
+  if (!context?.singleUse) return onClosed;
+  return () => {
+    context.singleUse = false;
+    onClosed();
+    context.singleUse = true;
+  };
 }

@@ -147,14 +147,16 @@ function chooseRace(
   // Who configures a peer says that it is aware, and in-band an answer takes longer than a head start.
   const aware = verdicts.includes('aware') || (open && sessionPort !== undefined);
   const required = mode === 'require';
-  if (!required && !aware && !open) return undefined;
+  const verdict = aware ? 'aware' : open || required ? 'unknown' : 'plain';
+  // Of a plain destination's several addresses one may be slow.
+  if (verdict === 'plain' && plainAttempts < 2) return undefined;
   const { headStartMs } = layer;
   return new ConnectRace({
     socket,
     endpoint,
     internals,
     required,
-    aware,
+    verdict,
     headStartMs,
     addresses,
     host,

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { once } from 'node:events';
 import net from 'node:net';
 import { describe, expect, it } from 'vitest';
+import { nativeConnect } from '../../src/host/native.ts';
 import { heldOpens, isMobile, listening, mobileLayer } from './mobile-layer.ts';
 import { stuckPort } from './stuck-port.ts';
 
@@ -214,6 +215,34 @@ describe('Where the destination is known', () => {
     expect(error).toMatchObject({ code: 'ECONNREFUSED', syscall: 'connect', address: '127.0.0.1', port });
     expect(error.message).toContain('policy requires mobility: the peer does not speak the protocol');
     expect(seen()).toBe(0);
+  });
+
+  it.each([
+    ['the policy requires a session', { settings: { rules: [{ mobility: 'require' }] } }],
+    ['the peer is aware', { verdict: 'aware' }],
+    ['the head start lasts', { headStartMs: NEVER_MS }],
+  ] as const)('makes no plain attempt at another address either while %s', async (_why, options) => {
+    const { opens, intercept } = heldOpens();
+    mobileLayer({ intercept, headStartMs: 0, ...options });
+    const { port, seen } = await witness();
+    const socket = net.connect({
+      port,
+      host: 'two.test',
+      autoSelectFamilyAttemptTimeout: 10,
+      lookup: (_host, _options, callback) => {
+        const found = ['127.0.0.2', '127.0.0.1'].map((address) => ({ address, family: 4 }));
+        setImmediate(callback, null, found);
+      },
+    });
+    await new Promise<void>((resolve) => {
+      socket.on('connectionAttempt', (address) => address === '127.0.0.1' && resolve());
+    });
+    // Whoever comes behind it is seen behind it.
+    const probe = nativeConnect.call(new net.Socket(), { port, host: '127.0.0.1' });
+    await expect.poll(seen).toBe(1);
+    expect([socket.connecting, (await opens.last()).cancelled]).toEqual([true, false]);
+    probe.destroy();
+    socket.destroy();
   });
 });
 
