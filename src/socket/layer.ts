@@ -4,6 +4,7 @@
  */
 import type dgram from 'node:dgram';
 import type { Resolver } from '../aarp/resolution.ts';
+import { canonicalAddress } from '../core/address.ts';
 import type { DatagramEndpoint } from '../l4mob/io/mobile-datagrams.ts';
 import type { MobilityEndpoint } from '../l4mob/io/mobile-stream.ts';
 import { type DgramState, dgramState } from './dgram/dgram-internals.ts';
@@ -19,6 +20,9 @@ export type SocketEndpoint = MobilityEndpoint & DatagramEndpoint;
 
 /** How long a session is tried before a plain connect starts beside it; design.md, first contact. */
 export const HEAD_START_MS = 30;
+
+/** Destinations of which it is kept whether they can be anycast. Few programs talk with more at a time. */
+const MAX_SPELLINGS = 256;
 
 export interface LayerOptions {
   readonly policy: Policy;
@@ -54,6 +58,7 @@ export class Layer {
   readonly memberDebts: MemberDebts = new MemberDebts();
   readonly #makeEndpoint: () => SocketEndpoint;
   readonly #anycast: AnycastOptions | undefined;
+  readonly #spellings = new Map<string, boolean>();
   #endpoint: SocketEndpoint | undefined;
   #resolver: Resolver | undefined;
   #unresolving = false;
@@ -89,9 +94,24 @@ export class Layer {
     return this.#anycast !== undefined;
   }
 
+  /**
+   * In any spelling. Asked for every connect, of which most are to addresses that can't be: so what it takes to tell is
+   * not done again for those asked about lately.
+   */
+  mayBeAnycast(address: string): boolean {
+    if (this.#anycast === undefined) return false;
+    let known = this.#spellings.get(address);
+    if (known === undefined) {
+      known = this.#anycast.mayBe(canonicalAddress(address) ?? address);
+      if (this.#spellings.size >= MAX_SPELLINGS) this.#spellings.clear();
+      this.#spellings.set(address, known);
+    }
+    return known;
+  }
+
   /** Undefined for an address that can't be anycast: most, so this comes first. `address` in canonical text. */
   resolverFor(address: string): Resolver | undefined {
-    if (this.#anycast === undefined || !this.enabled || !this.#anycast.mayBe(address)) return undefined;
+    if (this.#anycast === undefined || !this.enabled || !this.mayBeAnycast(address)) return undefined;
     if (this.#resolver === undefined && !this.#unresolving) {
       try {
         this.#resolver = this.#anycast.resolver();

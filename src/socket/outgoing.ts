@@ -103,11 +103,11 @@ function betweenNodeAnd(
   found: readonly string[],
   plainAttempts: number,
 ): { arm(): void } | undefined {
+  const named = found.filter((address) => layer.mayBeAnycast(address));
   const resolverFor = (address: string): Resolver | undefined => layer.resolverFor(address);
-  const internals = layer.knowsAnycast ? layer.internals() : undefined;
-  if (internals === undefined || !found.some((address) => resolverFor(canonicalAddress(address) ?? address))) {
-    return chooseRace(layer, socket, target, found, plainAttempts);
-  }
+  const isResolved = named.some((address) => resolverFor(canonicalAddress(address) ?? address) !== undefined);
+  const internals = isResolved ? layer.internals() : undefined;
+  if (internals === undefined) return chooseRace(layer, socket, target, found, plainAttempts);
   const host = target.literal === 0 ? target.host : undefined;
   return new AnycastConnect({
     socket,
