@@ -71,7 +71,6 @@ export class ConnectRace {
   #request: ConnectRequest | undefined;
   #method: ConnectMethod = 'connect';
   #pending: PendingOpen | undefined;
-  #began = false;
   #offered = false;
   #openFailed = false;
   /** It failed for what the destination is, not for what we are. Counts once the destination is known to be there. */
@@ -84,6 +83,8 @@ export class ConnectRace {
   /** Made for the first one: most connects have none. */
   #slow: SlowAttempts | undefined;
   #isLastChance = false;
+  /** What node gave up while it waited for a session: other addresses of the name. */
+  readonly #passedOver: ConnectRequest[] = [];
   #attemptsMade = 0;
   /** The status of the last plain attempt that failed. */
   #failure: number | undefined;
@@ -141,11 +142,11 @@ export class ConnectRace {
   }
 
   #onConnect(method: ConnectMethod, request: ConnectRequest, address: string, port: number): number {
+    const last = this.#request;
     this.#request = request;
     this.#method = method;
     this.#attemptsMade++;
-    if (this.#began) return this.#connectNext();
-    this.#began = true;
+    if (last !== undefined) return this.#connectNext(last);
     if (this.#init.verdict === 'plain') {
       this.#openFailed = true;
       return this.#connectPlain();
@@ -294,14 +295,21 @@ export class ConnectRace {
     if (this.#mobile !== undefined) this.#toPlain();
     const status = this.#connectPlain();
     if (status !== 0) this.#failSoon(status);
+    const Transport = this.#Transport;
+    for (const request of this.#passedOver.splice(0)) {
+      if (Transport !== undefined && !request.localPort) this.#slowAttempts().begin(Transport, request);
+    }
   }
 
   /**
    * Node's next attempt of several: what waits for a session goes on waiting. If the last one fails at once node must
    * not hear of it while a slow one goes on.
    */
-  #connectNext(): number {
-    if (!this.#plainBegan && this.#pending !== undefined) return 0;
+  #connectNext(last: ConnectRequest): number {
+    if (!this.#plainBegan && this.#pending !== undefined) {
+      this.#passedOver.push(last);
+      return 0;
+    }
     const status = this.#connectPlain();
     if (status === 0 || !this.#hasSlow || this.#attemptsMade < this.#init.plainAttempts) return status;
     this.#failSoon(status);
@@ -338,11 +346,15 @@ export class ConnectRace {
     const outer = inside(this.#init.socket)._handle;
     if (attempt === undefined || attempt.localPort || this.#init.plainAttempts < 2 || isBelowTls(outer)) return false;
     this.#letGo();
+    return this.#slowAttempts().keep(transport, attempt, outer?._secureContext);
+  }
+
+  #slowAttempts(): SlowAttempts {
     this.#slow ??= new SlowAttempts({
       onConnected: (handle, request, readable, writable) => this.#onSlowConnected(handle, request, readable, writable),
       onFailed: () => this.#onSlowFailed(),
     });
-    return this.#slow.keep(transport, attempt, outer?._secureContext);
+    return this.#slow;
   }
 
   get #hasSlow(): boolean {

@@ -1,11 +1,13 @@
 /**
  * Plain attempts of one connect that node has given up for its next address, and that go on all the same: attempts
  * overlap (RFC 8305 section 5), so an address that is slower than node's time-out connects too. Each is on the handle
- * that it began on, which node believes closed.
+ * that it began on, which node believes closed; or, where node's time-out came before the attempt could begin, on one of
+ * its own.
  *
- * Life: an attempt is kept when node closes its handle; it is over when it connects, fails or is dropped with all.
+ * Life: an attempt is kept when node closes its handle, or begun here; it is over when it connects, fails or is dropped
+ * with all.
  */
-import { shadow, sparingContext } from './handle-exchange.ts';
+import { freshTransport, shadow, sparingContext, type TransportClass } from './handle-exchange.ts';
 import type { ConnectRequest, TransportHandle } from './node-internals.ts';
 
 /** Each is a descriptor. A name with more addresses that leave a connect waiting is not reached by the next one. */
@@ -44,6 +46,14 @@ export class SlowAttempts {
       this.#handlers.onFailed();
     };
     return true;
+  }
+
+  begin(Transport: TransportClass, request: ConnectRequest): void {
+    const { address = '', port = 0, addressType } = request;
+    const own = Object.assign(new (request.constructor as new () => ConnectRequest)(), request);
+    const handle = freshTransport(Transport, request);
+    const status = handle[addressType === 6 ? 'connect6' : 'connect'](own, address, port);
+    if (status !== 0 || !this.keep(handle, own, undefined)) handle.close();
   }
 
   drop(): void {

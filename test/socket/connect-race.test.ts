@@ -27,6 +27,26 @@ async function closedPort(): Promise<number> {
   return port;
 }
 
+/** Node gives the first up after 10 ms. */
+function connectToBoth(port: number, ...addresses: readonly string[]): net.Socket {
+  return net.connect({
+    port,
+    host: 'two.test',
+    autoSelectFamilyAttemptTimeout: 10,
+    lookup: (_host, _options, callback) => {
+      const found = addresses.map((address) => ({ address, family: 4 }));
+      setImmediate(callback, null, found);
+    },
+  });
+}
+
+/** Node's attempt at that address. */
+function begun(socket: net.Socket, address: string): Promise<void> {
+  return new Promise((resolve) => {
+    socket.on('connectionAttempt', (attempted) => attempted === address && resolve());
+  });
+}
+
 describe('Where nothing is known of the destination', () => {
   it('connects plainly after the head start, cancels the session and remembers', async () => {
     const { opens, intercept } = heldOpens();
@@ -225,23 +245,26 @@ describe('Where the destination is known', () => {
     const { opens, intercept } = heldOpens();
     mobileLayer({ intercept, headStartMs: 0, ...options });
     const { port, seen } = await witness();
-    const socket = net.connect({
-      port,
-      host: 'two.test',
-      autoSelectFamilyAttemptTimeout: 10,
-      lookup: (_host, _options, callback) => {
-        const found = ['127.0.0.2', '127.0.0.1'].map((address) => ({ address, family: 4 }));
-        setImmediate(callback, null, found);
-      },
-    });
-    await new Promise<void>((resolve) => {
-      socket.on('connectionAttempt', (address) => address === '127.0.0.1' && resolve());
-    });
+    const socket = connectToBoth(port, '127.0.0.2', '127.0.0.1');
+    await begun(socket, '127.0.0.1');
     // Whoever comes behind it is seen behind it.
     const probe = nativeConnect.call(new net.Socket(), { port, host: '127.0.0.1' });
     await expect.poll(seen).toBe(1);
     expect([socket.connecting, (await opens.last()).cancelled]).toEqual([true, false]);
     probe.destroy();
+    socket.destroy();
+  });
+
+  it('makes plain attempts at all addresses when a session fails that they have waited for', async () => {
+    const { opens, intercept } = heldOpens();
+    mobileLayer({ intercept, verdict: 'aware' });
+    const { port, seen } = await witness();
+    const socket = connectToBoth(port, '127.0.0.1', '127.0.0.2');
+    await begun(socket, '127.0.0.2');
+    (await opens.last()).handlers.onPlain('refused');
+    await once(socket, 'connect');
+    expect([socket.remoteAddress, isMobile(socket)]).toEqual(['127.0.0.1', false]);
+    await expect.poll(seen).toBe(1);
     socket.destroy();
   });
 });
