@@ -12,6 +12,7 @@ import { certificate } from './certificate.ts';
 import { HeldResolver } from './held-resolver.ts';
 import type { LoopbackEndpointOptions } from './loopback-endpoint.ts';
 import { isMobile, listening, type MobileLayer, mobileLayer } from './mobile-layer.ts';
+import { stuckPort } from './stuck-port.ts';
 
 const ANYCAST = '127.9.9.9';
 const MEMBER = '127.0.0.1';
@@ -82,6 +83,22 @@ for (const mobility of ['off', 'prefer'] as const) {
     expect(resolver.layer.endpoint.requests.map((one) => one.localPort)).toEqual(
       mobility === 'off' ? [] : [localPort, localPort],
     );
+    expect(await said(socket)).toBe('hello');
+  });
+
+  it(`its own port holds where the connect that went ahead is still waiting (${mobility})`, async () => {
+    const resolver = anycastLayer(mobility);
+    const { port } = await stuckPort(ANYCAST);
+    const server = net.createServer((peer) => peer.pipe(peer)).listen(port, MEMBER);
+    onTestFinished(() => void server.close());
+    await once(server, 'listening');
+    const localPort = await freePort();
+    const socket = net.connect({ port, host: ANYCAST, localAddress: OWN, localPort });
+    const connected = once(socket, 'connect');
+    await resolver.answer(MEMBER);
+    await connected;
+    expect([socket.localAddress, socket.remoteAddress]).toEqual([OWN, ANYCAST]);
+    if (mobility === 'off') expect(socket.localPort).toBe(localPort);
     expect(await said(socket)).toBe('hello');
   });
 
