@@ -2,7 +2,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type ExchangePlan, expectAllDelivered, PACED, type Pair, startPair } from './exchange.ts';
+import { builtPackage } from '../built-package.ts';
+import { EXCHANGE_PORT, type ExchangePlan, expectAllDelivered, PACED, type Pair, startPair } from './exchange.ts';
 import { createLab, type Lab, labMissing } from './index.ts';
 
 const missing = await labMissing();
@@ -65,5 +66,34 @@ describe.skipIf(missing)('a client with three uplinks whose routes go by the sou
       expect(addressesOf('lte')).toContain(await lose(pair, 'wifi'));
       await expectAllDelivered(pair);
     });
+  });
+});
+
+/** Says to which of a name's addresses it has connected. */
+const CONNECT = `require('node:net').connect({ host: 'several.test', port: ${EXCHANGE_PORT} }, function () {
+  console.log('connected to ' + this.remoteAddress);
+  this.destroy();
+});`;
+
+describe.skipIf(missing)('a name with an address of each family', () => {
+  let lab: Lab;
+  beforeEach(async () => {
+    lab = await createLab();
+  });
+  afterEach(() => lab.close());
+
+  test.each(FAMILIES)('is reached over %s where the table prefers that', async (family) => {
+    const server = `require('node:net').createServer().listen(${EXCHANGE_PORT}, '::', () => console.log('listening'))`;
+    await lab.server.run('node', ['-e', server]).line(/^listening/);
+    const { hostAddress, prefix } = lab.server.network('east');
+    const [hosts, table] = [join(lab.directory, 'hosts'), join(lab.directory, 'table.json')];
+    writeFileSync(hosts, FAMILIES.map((one) => `${hostAddress[one]} several.test\n`).join(''));
+    writeFileSync(table, JSON.stringify({ entries: [{ prefix: prefix[family], precedence: 100 }] }));
+    const node = [process.env.MOBISOCK_TEST_NODE ?? process.execPath, '--import', builtPackage(), '-e', CONNECT];
+    const script = `mount --bind ${hosts} /etc/hosts && exec "$@"`;
+    const client = lab.client.run('unshare', ['--mount', 'sh', '-c', script, 'sh', ...node], {
+      env: { MOBISOCK_ADDRSEL: table },
+    });
+    await client.line(new RegExp(`^connected to ${hostAddress[family]}$`));
   });
 });
