@@ -107,6 +107,8 @@ class NameServers {
   #resolving = false;
   #heardAt: Instant = 0;
   #patienceMs = SUSPICION_MS;
+  /** The address whose member is doubted, while another one is looked for. */
+  #suspected: string | undefined;
   readonly #suspicion: Alarm = new Alarm((now) => this.#suspectIfSilent(now));
 
   constructor(layer: Layer, channel: Channel, native: Channel) {
@@ -157,7 +159,7 @@ class NameServers {
       .map(([, ip]) => canonicalAddress(ip) ?? ip)
       .filter((ip) => {
         const resolver = this.#layer.resolverFor(ip);
-        return resolver !== undefined && resolver.cached(ip) === undefined;
+        return resolver !== undefined && resolver.cached(ip) === undefined && ip !== this.#suspected;
       });
   }
 
@@ -198,14 +200,15 @@ class NameServers {
   /** Only while nothing is asked does c-ares take another list; what it has is good until then. */
   #apply(): void {
     if (this.#asking.size > 0) return;
-    const members = this.#servers.map(([family, ip, port]) => [family, this.#memberFor(ip), port] as const);
+    const members = this.#servers.map(([family, ip, port], i) => [family, this.#memberFor(ip, i), port] as const);
     const isNews = members.some(([, ip], i) => ip !== this.#applied[i]?.[1]);
     if (isNews && this.#native.setServers.call(this.#channel, members) === 0) this.#applied = members;
   }
 
-  #memberFor(ip: string): string {
+  #memberFor(ip: string, i: number): string {
     const address = canonicalAddress(ip) ?? ip;
-    return this.#layer.resolverFor(address)?.cached(address)?.unicast ?? ip;
+    const known = this.#layer.resolverFor(address)?.cached(address)?.unicast;
+    return known ?? (address === this.#suspected ? this.#applied[i]?.[1] : undefined) ?? ip;
   }
 
   #onAnswer(asked: Asked, error: unknown, results: readonly unknown[]): void {
@@ -242,14 +245,19 @@ class NameServers {
     const [address, suspected] = this.#memberAt(0) ?? [];
     if (address === undefined || suspected === undefined) return;
     const resolver = this.#layer.resolverFor(address);
+    // A name that takes long to look up looks the same: until there is another member, what is asked goes to this one.
+    this.#suspected = address;
     resolver?.failed(address, suspected);
     resolver?.resolve(address).then(
       ({ unicast }) => {
+        this.#suspected = undefined;
         if (unicast === suspected || this.#memberAt(0)?.[1] !== suspected || this.#asking.size === 0) return;
         for (const asked of this.#asking) asked.again = true;
         this.#native.cancel.call(this.#channel);
       },
-      () => {},
+      () => {
+        this.#suspected = undefined;
+      },
     );
   }
 

@@ -107,6 +107,16 @@ it('stays with a member that goes on answering, however many queries it has at a
   expect(members.left).toEqual([]);
 });
 
+it('what is asked while a member is doubted does not wait for another one', async () => {
+  members.known.set(ANYCAST, MEMBER);
+  const resolver = resolverAt(await nameServer(MEMBER, '192.0.2.3', 0, 700));
+  const slow = resolver.resolve4('a.test');
+  await expect.poll(() => members.left, { interval: 10 }).toEqual([MEMBER]);
+  expect(await Promise.all([slow, resolver.resolve4('b.test')])).toEqual([['192.0.2.3'], ['192.0.2.3']]);
+  expect(await resolver.resolve4('c.test')).toEqual(['192.0.2.3']);
+  expect(resolver.getServers()).toEqual([expect.stringContaining(ANYCAST)]);
+});
+
 it('a member where nothing listens is left too', async () => {
   members.known.set(ANYCAST, OTHER_MEMBER);
   const port = await nameServer(MEMBER, '192.0.2.4');
