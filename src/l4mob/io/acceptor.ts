@@ -38,7 +38,8 @@ export interface AcceptorHost extends SessionWatcher {
   /** Its last session has ended. */
   peerIdle(peer: Peer): void;
   /** The peer of an association that just got a session. */
-  peerOf(association: Association, port: SessionPort): Peer;
+  /** `contactIp`: where the peer is reached for sure, if that is known. */
+  peerOf(association: Association, port: SessionPort, contactIp: string | undefined): Peer;
   warn(message: string): void;
 }
 
@@ -334,7 +335,9 @@ export class Acceptor {
       limits: this.#options.limits,
       now: monotonicNow(),
     });
-    const peer = this.#host.peerOf(association, port);
+    const { ip } = connection.remote;
+    // A peer on this host may have no other address to name, and there is no NAT between.
+    const peer = this.#host.peerOf(association, port, isLoopback(ip) ? ip : undefined);
     const driver = new StreamDriver({
       id: `r-${portPairText(portPair)}`,
       session,

@@ -138,7 +138,7 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
         },
         handleUpdate: (bytes, from) => this.#handleUpdate(bytes, from),
         peerIdle: (peer) => this.#forgetPeer(peer),
-        peerOf: (association, port) => this.#peer(association, undefined, port.port, port.address),
+        peerOf: (association, port, contactIp) => this.#peer(association, contactIp, port.port, port.address),
         warn: (message) => options.onWarning?.(message),
       },
     );

@@ -33,7 +33,7 @@ const HEARD_MS = 1_000;
 
 export class Peer {
   readonly association: Association;
-  /** Where it was first reached: always worth a try. Empty for peers that reached us. */
+  /** Where it was first reached: always worth a try. Of peers that reached us, only where they are on this host. */
   readonly contactIp: string | undefined;
   readonly drivers: Set<StreamDriver> = new Set();
   /** The state sequence number of ours that it was last told of; 0 for none. */
