@@ -27,6 +27,7 @@ function makeEndpoint(policy: Policy): Endpoint {
     ...(rendezvous === undefined ? {} : { rendezvous }),
     ...(natKeepAliveMs === undefined ? {} : { natKeepAliveMs }),
     ...(addrsel === undefined ? {} : { sourcesFor: (ip: string) => namedTable(addrsel).sourcesFor(ip) }),
+    ...(policy.knowsAnycast ? { mayBeAnycast: (ip: string) => policy.mayBeAnycast(ip) } : {}),
     limits: { ...limits, ...(sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs }) },
     onLife: sessionLifeReporter(policy.events),
     onWarning: (message) => debug('%s', message),

@@ -67,6 +67,8 @@ export interface EndpointOptions {
   readonly natKeepAliveMs?: number;
   /** From where sessions dial again. */
   readonly sourcesFor?: SourcesFor;
+  /** Addresses (canonical text) that several hosts may have: a session goes on at its peer's own ones. */
+  readonly mayBeAnycast?: (ip: string) => boolean;
   onLife?(event: SessionLifeEvent): void;
   /** Something doesn't work as it should but nothing breaks: for logs. */
   onWarning?(message: string): void;
@@ -243,6 +245,7 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
       rendezvous: this.#rendezvous,
       whereabouts: () => this.#whereabouts(association, viaPort, bound),
       sendSignal: (_, bytes, to) => this.#sendSignal(association, viaPort, bytes, to),
+      mayBeAnycast: (ip) => this.#options.mayBeAnycast?.(ip) === true,
       peerMoved: (peer) => {
         this.#opener.spares.drop(peer);
         for (const driver of peer.drivers) {

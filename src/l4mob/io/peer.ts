@@ -18,6 +18,8 @@ export interface PeerHost {
   whereabouts(peer: Peer): Whereabouts;
   /** Sends from the port at which this peer's answers arrive. */
   sendSignal(peer: Peer, bytes: Uint8Array, to: TransportAddress): void;
+  /** Whether hosts other than the peer may have that address too. */
+  mayBeAnycast(ip: string): boolean;
   /** The peer is somewhere else now. */
   peerMoved(peer: Peer): void;
 }
@@ -64,8 +66,11 @@ export class Peer {
   destinations(): TransportAddress[] {
     const { addresses, sessionPort, stateSequence } = this.association.peer;
     if (sessionPort === 0) return [];
+    // Another host there would say that it knows nothing of our sessions, and be believed.
+    const isShared = this.contactIp !== undefined && addresses.length > 0 && this.#host.mayBeAnycast(this.contactIp);
+    const contactIp = isShared ? undefined : this.contactIp;
     // Before the peer has moved, the address that answered us is the surest; NAT may hide it from the peer itself.
-    const ips = stateSequence === 0 ? [this.contactIp, ...addresses] : [...addresses, this.contactIp];
+    const ips = stateSequence === 0 ? [contactIp, ...addresses] : [...addresses, contactIp];
     return [...new Set(ips)].filter((ip) => ip !== undefined).map((ip) => ({ ip, port: sessionPort }));
   }
 
