@@ -16,7 +16,7 @@ import type { AnsweredHere, DaemonRequests } from './daemon-requests.ts';
 /** Questions of one client that wait for probes. A process that resolves more at once gets its answers in turn. */
 const MAX_IN_FLIGHT = 64;
 /** Bytes of answers that a client has not read, beyond which none of its requests is: some hundred answers. */
-const UNREAD_HIGH_BYTES = 32_768;
+export const UNREAD_HIGH_BYTES = 32_768;
 /** A watcher that does not read: events are not held back, so it is let go. Thousands of events. */
 const UNREAD_LIMIT_BYTES = 262_144;
 export class DaemonClient {
@@ -94,9 +94,7 @@ export class DaemonClient {
   }
 
   get #blocked(): boolean {
-    return (
-      this.#replies !== undefined || this.#inFlight >= MAX_IN_FLIGHT || this.#socket.writableLength > UNREAD_HIGH_BYTES
-    );
+    return this.#replies !== undefined || this.#inFlight >= MAX_IN_FLIGHT || this.#socket.writableNeedDrain;
   }
 
   #work(): void {
@@ -155,7 +153,7 @@ export class DaemonClient {
   }
 
   #replyOn(): void {
-    while (this.#replies !== undefined && this.#socket.writableLength <= UNREAD_HIGH_BYTES) {
+    while (this.#replies !== undefined && !this.#socket.writableNeedDrain) {
       const { value, done } = this.#replies.next();
       if (done === true) this.#replies = undefined;
       else this.#write(value);

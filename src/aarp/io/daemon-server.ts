@@ -13,7 +13,7 @@ import { after, monotonicNow } from '../../host/clock.ts';
 import type { DaemonCounters } from '../daemon-counters.ts';
 import { formatReply, NO_ID } from '../daemon-protocol.ts';
 import { gauge, type Metric } from '../metrics.ts';
-import { DaemonClient } from './daemon-client.ts';
+import { DaemonClient, UNREAD_HIGH_BYTES } from './daemon-client.ts';
 import type { DaemonRequests } from './daemon-requests.ts';
 import { listenLocally } from './local-listener.ts';
 
@@ -54,7 +54,9 @@ const FINISH_LIMIT_MS = 5_000;
 export async function openDaemonServer(options: DaemonServerOptions): Promise<DaemonServer> {
   const service = new ClientService(options);
   // A client that has ended its side still gets its answers.
-  const server = net.createServer({ allowHalfOpen: true }, (socket) => service.take(socket));
+  // Answers wait for 'drain', and where that comes differs between versions of node if it is not said.
+  const manner = { allowHalfOpen: true, highWaterMark: UNREAD_HIGH_BYTES };
+  const server = net.createServer(manner, (socket) => service.take(socket));
   const { listen } = options;
   const listener =
     'fd' in listen ? await listenOn(server, listen.fd) : await listenLocally(server, listen.path, listen.mode);
