@@ -29,9 +29,14 @@ const STREAM_WAYS: readonly UseCommand[] = [
   { way: 'net', port: PORTS.net },
   { way: 'http', port: PORTS.http },
   { way: 'agent', port: PORTS.http },
-  ...(takesAddresses ? [{ way: 'https', port: PORTS.https } as const] : []),
+  ...(takesAddresses
+    ? ([
+        { way: 'https', port: PORTS.https },
+        { way: 'tls', port: PORTS.tls },
+      ] as const)
+    : []),
   { way: 'https', port: PORTS.https, host: NAME, lookup: [ANYCAST] },
-  { way: 'tls', port: PORTS.tls },
+  { way: 'tls', port: PORTS.tls, host: NAME, lookup: [ANYCAST] },
   { way: 'http2', port: PORTS.http2 },
   { way: 'fetch', port: PORTS.http },
 ];
