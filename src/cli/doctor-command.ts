@@ -1,11 +1,10 @@
 /**
  * `mobisock doctor`: what works here, what does not, and what would help.
  */
-import { parseArgs } from 'node:util';
 import { UsageError } from '../core/errors.ts';
 import { loadPolicy } from '../socket/policy/load-policy.ts';
 import { Policy } from '../socket/policy/policy.ts';
-import type { Command } from './command.ts';
+import { type Command, readArguments } from './command.ts';
 import { checkDaemon } from './doctor/daemon.ts';
 import { checkExposed } from './doctor/exposed.ts';
 import { type Finding, findingText, ok, problem } from './doctor/finding.ts';
@@ -35,16 +34,13 @@ problem, and below it what would help. The policy is that of the environment, as
 Status 0: no problem. 1: at least one. 2: the command line is wrong.
 `;
 
-interface Arguments {
-  readonly json: boolean;
-  readonly peer: PeerName | undefined;
-}
-
 export const doctorCommand: Command = {
   summary: 'what works on this host, what does not, and what would help',
   help: HELP,
   async run(args) {
-    const { json, peer } = readArguments(args);
+    const { options, switches } = readArguments(args, { options: ['peer'], switches: ['json'], words: 0 });
+    const peer = options.peer === undefined ? undefined : readPeer(options.peer);
+    const json = switches.json === true;
     const findings: Finding[] = [];
     for await (const finding of examine(peer)) {
       findings.push(finding);
@@ -74,17 +70,6 @@ function readPolicy(): [Policy, Finding] {
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     return [new Policy(), problem('policy', error.message, 'see docs/policy.md')];
-  }
-}
-
-function readArguments(args: readonly string[]): Arguments {
-  try {
-    const options = { json: { type: 'boolean' }, peer: { type: 'string' } } as const;
-    const { values } = parseArgs({ args: [...args], options, strict: true, allowPositionals: false });
-    return { json: values.json ?? false, peer: values.peer === undefined ? undefined : readPeer(values.peer) };
-  } catch (cause) {
-    if (cause instanceof UsageError) throw cause;
-    throw new UsageError(cause instanceof Error ? cause.message : String(cause), 'ERR_MOBISOCK_USAGE', { cause });
   }
 }
 

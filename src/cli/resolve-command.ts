@@ -1,12 +1,11 @@
 /**
  * `mobisock resolve`: which unicast address is behind an anycast one, as one line for people or for programs.
  */
-import { parseArgs } from 'node:util';
 import { EmbeddedResolver } from '../aarp/io/embedded-resolver.ts';
 import { type Resolution, UnresolvedError } from '../aarp/resolution.ts';
 import { AARP_PORT } from '../aarp/wire/aarp.ts';
 import { UsageError } from '../core/errors.ts';
-import { type Command, readCount } from './command.ts';
+import { type Command, readArguments, readCount } from './command.ts';
 
 const HELP = `Usage: mobisock resolve [OPTION]... ADDRESS
 
@@ -24,7 +23,7 @@ export const resolveCommand: Command = {
   summary: 'the unicast address behind an anycast address',
   help: HELP,
   async run(args) {
-    const { address, json, port } = readArguments(args);
+    const { address, json, port } = readQuestion(args);
     const resolver = new EmbeddedResolver({ port });
     try {
       const { echoFailure } = resolver;
@@ -41,19 +40,14 @@ export const resolveCommand: Command = {
   },
 };
 
-function readArguments(args: readonly string[]): { address: string; json: boolean; port: number } {
-  const options = { json: { type: 'boolean' }, port: { type: 'string' } } as const;
-  try {
-    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
-    const [address, ...more] = positionals;
-    if (address === undefined) throw new UsageError('resolve: no address given');
-    if (more.length > 0) throw new UsageError(`resolve: one address at a time, found ${positionals.length}`);
-    const port = readCount('port', values.port ?? String(AARP_PORT), 1, 65_535);
-    return { address, json: values.json ?? false, port };
-  } catch (cause) {
-    if (cause instanceof UsageError) throw cause;
-    throw new UsageError(cause instanceof Error ? cause.message : String(cause), 'ERR_MOBISOCK_USAGE', { cause });
-  }
+function readQuestion(args: readonly string[]): { address: string; json: boolean; port: number } {
+  const known = { options: ['port'], switches: ['json'], words: Number.POSITIVE_INFINITY } as const;
+  const { words, options, switches } = readArguments(args, known);
+  const [address, ...more] = words;
+  if (address === undefined) throw new UsageError('resolve: no address given');
+  if (more.length > 0) throw new UsageError(`resolve: one address at a time, found ${words.length}`);
+  const port = readCount('port', options.port ?? String(AARP_PORT), 1, 65_535);
+  return { address, json: switches.json ?? false, port };
 }
 
 function textOf({ unicast, kind, confirmed, ttlMs }: Resolution): string {
