@@ -21,16 +21,8 @@ import { Alarm, monotonicNow } from '../host/clock.ts';
 import type { PlainReason } from '../l4mob/io/mobile-stream.ts';
 import { shielded } from './application-call.ts';
 import type { ConnectRace, RaceInit } from './connect-race.ts';
-import {
-  exchangeHandle,
-  freshTransport,
-  isBelowTls,
-  reinitializeOf,
-  shadow,
-  type TransportClass,
-  transportOf,
-  unshadow,
-} from './handle-exchange.ts';
+import { exchangeHandle, freshTransport, isBelowTls, shadow, transportOf } from './handle-exchange.ts';
+import { type ConnectMethod, copyOf, HeldConnect, nativeOf } from './held-connect.ts';
 import { takeReset } from './mobile-handle.ts';
 import {
   type AddressOut,
@@ -59,7 +51,7 @@ export type RaceHandlers = Required<Pick<RaceInit, 'onEnd' | 'onUnmet'>>;
 
 /** What node asked for, and how far we are with it. */
 interface Attempt {
-  readonly method: 'connect' | 'connect6';
+  readonly method: ConnectMethod;
   readonly request: ConnectRequest;
   readonly address: string;
   readonly port: number;
@@ -84,8 +76,7 @@ export class AnycastConnect {
   readonly #context = new AsyncResource('MOBISOCKANYCAST');
   readonly #suspicion: Alarm = new Alarm(() => this.#within(() => this.#suspect()));
   #suspicions = 0;
-  #transport: TransportHandle | undefined;
-  #Transport: TransportClass | undefined;
+  readonly #held: HeldConnect;
   #attempt: Attempt | undefined;
   #destination = '';
   #race: ConnectRace | undefined;
@@ -94,49 +85,23 @@ export class AnycastConnect {
 
   constructor(init: AnycastConnectInit) {
     this.#init = init;
+    this.#held = new HeldConnect(init.socket, init.internals, {
+      onConnect: (...call) => this.#onConnect(...call),
+      onAttemptClosed: () => {
+        this.#leaveAttempt();
+        return false;
+      },
+      onSocketClosed: () => this.#end(),
+    });
     this.#suspicion.unref();
   }
 
   arm(): void {
-    const { socket, internals } = this.#init;
-    this.#holdBack();
-    // Node's next attempt of several comes with a new handle.
-    const reinitialize = internals.reinitializeHandle;
-    Object.defineProperty(socket, reinitialize, {
-      configurable: true,
-      writable: true,
-      value: (handle: TransportHandle) => {
-        reinitializeOf(socket, reinitialize).call(socket, handle);
-        if (this.#ended) return;
-        this.#leaveAttempt();
-        this.#holdBack();
-      },
-    });
+    this.#held.hold();
+    this.#held.follow(() => this.#leaveAttempt());
   }
 
-  #holdBack(): void {
-    const transport = transportOf(this.#init.socket);
-    if (transport === undefined) return;
-    this.#letGo();
-    this.#transport = transport;
-    this.#Transport = transport.constructor as TransportClass;
-    const close = transport.close;
-    shadow(transport, 'connect', (...call: ConnectCall) => this.#onConnect('connect', ...call));
-    shadow(transport, 'connect6', (...call: ConnectCall) => this.#onConnect('connect6', ...call));
-    shadow(transport, 'close', (callback?: () => void) => {
-      // Node also closes the handle between two attempts; a socket that is destroyed is no longer connecting.
-      if (this.#init.socket.connecting) this.#leaveAttempt();
-      else this.#end();
-      return close.call(transport, callback);
-    });
-  }
-
-  #letGo(): void {
-    if (this.#transport !== undefined) for (const name of SHADOWED) unshadow(this.#transport, name);
-    this.#transport = undefined;
-  }
-
-  #onConnect(method: Attempt['method'], request: ConnectRequest, address: string, port: number): number {
+  #onConnect(method: ConnectMethod, request: ConnectRequest, address: string, port: number): number {
     const canonical = canonicalAddress(address) ?? address;
     const resolver = this.#init.resolverFor(canonical);
     const attempt: Attempt = {
@@ -195,11 +160,11 @@ export class AnycastConnect {
   #connect(attempt: Attempt, destination: string): number {
     const { method, request, address, port, resolver, tried } = attempt;
     const { socket } = this.#init;
-    const transport = this.#transport;
+    const { transport } = this.#held;
     if (transport === undefined) return 0;
     this.#destination = destination;
     tried.add(destination);
-    const own = Object.assign(new (request.constructor as new () => ConnectRequest)(), request);
+    const own = copyOf(request);
     own.address = destination;
     own.oncomplete = (status, _handle, _own, readable, writable) => {
       if (this.#attempt !== attempt || this.#destination !== destination) return;
@@ -286,21 +251,20 @@ export class AnycastConnect {
 
   #restart(attempt: Attempt, destination: string): void {
     const { socket, internals } = this.#init;
-    if (this.#Transport === undefined) return;
+    const { Transport } = this.#held;
+    if (Transport === undefined) return;
     this.#abandonRace();
-    this.#letGo();
-    exchangeHandle(socket, internals, freshTransport(this.#Transport, attempt.request));
+    this.#held.letGo();
+    exchangeHandle(socket, internals, freshTransport(Transport, attempt.request));
     takeReset(socket);
-    this.#holdBack();
+    this.#held.hold();
     const status = this.#connect(attempt, destination);
     if (status !== 0) this.#onFailure(attempt, status);
   }
 
-  /** To node, as libuv would. */
   #complete({ request }: Attempt, status: number, readable: boolean, writable: boolean): void {
-    const handle = inside(this.#init.socket)._handle;
     this.#leaveAttempt();
-    if (handle !== null) request.oncomplete?.(status, handle, request, readable, writable);
+    this.#held.finish(request, status, readable, writable);
   }
 
   /** Listeners run in the context of the connect, as after a native one. */
@@ -327,17 +291,8 @@ export class AnycastConnect {
     if (this.#ended) return;
     this.#ended = true;
     this.#leaveAttempt();
-    this.#letGo();
-    unshadow(this.#init.socket, this.#init.internals.reinitializeHandle);
+    this.#held.release();
   }
-}
-
-type ConnectCall = [request: ConnectRequest, address: string, port: number];
-
-const SHADOWED = ['connect', 'connect6', 'close'];
-
-function nativeOf(transport: TransportHandle): TransportHandle {
-  return Object.getPrototypeOf(transport) as TransportHandle;
 }
 
 /** The peer's name as the application knows it; where it is in truth, `sessions()` tells. */

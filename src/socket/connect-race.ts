@@ -16,16 +16,8 @@ import { constants } from 'node:os';
 import { Alarm, monotonicNow } from '../host/clock.ts';
 import type { MobileStream, MobilityEndpoint, PendingOpen, PlainReason, Verdict } from '../l4mob/io/mobile-stream.ts';
 import { shielded } from './application-call.ts';
-import {
-  exchangeHandle,
-  freshTransport,
-  isBelowTls,
-  reinitializeOf,
-  shadow,
-  type TransportClass,
-  transportOf,
-  unshadow,
-} from './handle-exchange.ts';
+import { exchangeHandle, freshTransport, isBelowTls } from './handle-exchange.ts';
+import { type ConnectMethod, copyOf, HeldConnect, nativeOf } from './held-connect.ts';
 import { type MobileHandle, mobileHandleClass, takeReset } from './mobile-handle.ts';
 import { type ConnectRequest, inside, type SocketInternals, type TransportHandle } from './node-internals.ts';
 import { SlowAttempts } from './slow-attempts.ts';
@@ -54,8 +46,6 @@ export interface RaceInit {
   readonly onUnmet?: (reason: PlainReason) => void;
 }
 
-type ConnectMethod = 'connect' | 'connect6';
-
 /** Longer than any connect; it only keeps the process alive. */
 const KEEP_ALIVE_MS = 0x7fffffff;
 /** For slow attempts when node has none left to make: a SYN that was lost (repeated after 1 s), and 2 s for its answer. */
@@ -65,8 +55,7 @@ const ECANCELED = -constants.errno.ECANCELED;
 export class ConnectRace {
   readonly #init: RaceInit;
   readonly #context = new AsyncResource('MOBISOCKCONNECT');
-  #transport: TransportHandle | undefined;
-  #Transport: TransportClass | undefined;
+  readonly #held: HeldConnect;
   #mobile: MobileHandle | undefined;
   #request: ConnectRequest | undefined;
   #method: ConnectMethod = 'connect';
@@ -94,51 +83,21 @@ export class ConnectRace {
 
   constructor(init: RaceInit) {
     this.#init = init;
+    this.#held = new HeldConnect(init.socket, init.internals, {
+      onConnect: (...call) => this.#onConnect(...call),
+      onAttemptClosed: (transport) => this.#letGoOn(transport),
+      onSocketClosed: () => this.#settle(),
+    });
   }
 
   arm(): void {
-    const { socket, internals, plainAttempts } = this.#init;
-    this.#holdBack();
-    if (plainAttempts < 2) return;
-    // Node's next attempt of several comes with a new handle.
-    const reinitialize = internals.reinitializeHandle;
-    Object.defineProperty(socket, reinitialize, {
-      configurable: true,
-      writable: true,
-      value: (handle: TransportHandle) => {
-        reinitializeOf(socket, reinitialize).call(socket, handle);
-        this.#holdBack();
-      },
-    });
+    this.#held.hold();
+    if (this.#init.plainAttempts > 1) this.#held.follow(() => {});
   }
 
   /** The connect goes on without it: whatever it has begun ends, and nobody is told of an outcome. */
   abandon(): void {
     this.#settle();
-  }
-
-  /** Puts itself before the calls by which node starts and ends the connect. */
-  #holdBack(): void {
-    const { socket } = this.#init;
-    const transport = transportOf(socket);
-    if (transport === undefined) return;
-    this.#letGo();
-    this.#transport = transport;
-    this.#Transport = transport.constructor as TransportClass;
-    const close = transport.close;
-    shadow(transport, 'connect', (...call: ConnectCall) => this.#onConnect('connect', ...call));
-    shadow(transport, 'connect6', (...call: ConnectCall) => this.#onConnect('connect6', ...call));
-    shadow(transport, 'close', (callback?: () => void) => {
-      // Node also closes the handle between two attempts; a socket that is destroyed is no longer connecting.
-      if (!socket.connecting) this.#settle();
-      else if (this.#letGoOn(transport)) return transport.close(callback);
-      return close.call(transport, callback);
-    });
-  }
-
-  #letGo(): void {
-    if (this.#transport !== undefined) for (const name of SHADOWED) Reflect.deleteProperty(this.#transport, name);
-    this.#transport = undefined;
   }
 
   #onConnect(method: ConnectMethod, request: ConnectRequest, address: string, port: number): number {
@@ -218,7 +177,7 @@ export class ConnectRace {
     this.#settle(false);
     if (!handle.hasRef()) stream.unref();
     handle.attach(stream, stream);
-    this.#finish(request, 0, true, true);
+    this.#held.finish(request, 0, true, true);
   }
 
   #onPlain(reason: PlainReason): void {
@@ -259,17 +218,18 @@ export class ConnectRace {
 
   /** A fresh handle in place of the one that waited for a session. */
   #toPlain(): void {
-    if (this.#Transport === undefined) return;
+    const { Transport } = this.#held;
+    if (Transport === undefined) return;
     this.#mobile = undefined;
-    this.#exchange(freshTransport(this.#Transport, this.#request ?? {}));
+    this.#exchange(freshTransport(Transport, this.#request ?? {}));
     takeReset(this.#init.socket);
-    this.#holdBack();
+    this.#held.hold();
   }
 
   #exchange(handle: TransportHandle): void {
     const { socket, internals } = this.#init;
     this.#attempt = undefined;
-    this.#letGo();
+    this.#held.letGo();
     exchangeHandle(socket, internals, handle);
   }
 
@@ -281,7 +241,7 @@ export class ConnectRace {
     const state = inside(socket);
     state.connecting = false;
     try {
-      request.oncomplete?.(ECANCELED, this.#transport as TransportHandle, request, false, false);
+      request.oncomplete?.(ECANCELED, this.#held.transport as TransportHandle, request, false, false);
     } finally {
       if (!socket.destroyed) state.connecting = true;
     }
@@ -295,7 +255,7 @@ export class ConnectRace {
     if (this.#mobile !== undefined) this.#toPlain();
     const status = this.#connectPlain();
     if (status !== 0) this.#failSoon(status);
-    const Transport = this.#Transport;
+    const { Transport } = this.#held;
     for (const request of this.#passedOver.splice(0)) {
       if (Transport !== undefined && !request.localPort) this.#slowAttempts().begin(Transport, request);
     }
@@ -317,24 +277,22 @@ export class ConnectRace {
   }
 
   #failSoon(status: number): void {
-    const transport = this.#transport;
+    const { transport } = this.#held;
     const request = this.#request;
     if (transport === undefined || request === undefined) return;
     process.nextTick(() => this.#within(() => this.#onPlainDone(request, status, transport, false, false)));
   }
 
-  /** The native call, with a request of our own: node's is kept for the end, whichever way it comes. */
   #connectPlain(): number {
     const request = this.#request;
-    const transport = this.#transport;
+    const { transport } = this.#held;
     if (request?.address === undefined || request.port === undefined || transport === undefined) return 0;
     this.#plainUnderWay = true;
     this.#plainBegan = true;
-    const own = Object.assign(new (request.constructor as new () => ConnectRequest)(), request);
+    const own = copyOf(request);
     own.oncomplete = (status, handle, _own, readable, writable) =>
       this.#onPlainDone(request, status, handle, readable, writable);
-    const native = Object.getPrototypeOf(transport) as TransportHandle;
-    const status = native[this.#method].call(transport, own, request.address, request.port);
+    const status = nativeOf(transport)[this.#method].call(transport, own, request.address, request.port);
     this.#attempt = status === 0 ? own : undefined;
     return status;
   }
@@ -345,7 +303,7 @@ export class ConnectRace {
     this.#attempt = undefined;
     const outer = inside(this.#init.socket)._handle;
     if (attempt === undefined || attempt.localPort || this.#init.plainAttempts < 2 || isBelowTls(outer)) return false;
-    this.#letGo();
+    this.#held.letGo();
     return this.#slowAttempts().keep(transport, attempt, outer?._secureContext);
   }
 
@@ -369,7 +327,7 @@ export class ConnectRace {
     }
     this.#exchange(handle);
     this.#connected(attempt);
-    this.#finish(request, 0, readable, writable);
+    this.#held.finish(request, 0, readable, writable);
   }
 
   #onSlowFailed(): void {
@@ -390,15 +348,15 @@ export class ConnectRace {
     writable: boolean,
   ): void {
     // Withdrawn, timed out by node, or the socket is gone.
-    if (this.#settled || request !== this.#request || handle !== this.#transport) return;
+    if (this.#settled || request !== this.#request || handle !== this.#held.transport) return;
     this.#attempt = undefined;
     if (status === 0) {
       this.#connected(request);
-      this.#finish(request, status, readable, writable);
+      this.#held.finish(request, status, readable, writable);
       return;
     }
     if (this.#attemptsMade < this.#init.plainAttempts) {
-      this.#finish(request, status, readable, writable);
+      this.#held.finish(request, status, readable, writable);
       return;
     }
     this.#failure = status;
@@ -426,13 +384,7 @@ export class ConnectRace {
     const request = this.#request;
     if (this.#settled || request === undefined || this.#failure === undefined) return;
     this.#settle();
-    this.#finish(request, this.#failure, false, false);
-  }
-
-  /** What libuv would call. Node looks the socket up at the handle, and below TLS an exchanged one doesn't know it. */
-  #finish(request: ConnectRequest, status: number, readable: boolean, writable: boolean): void {
-    const handle = inside(this.#init.socket)._handle;
-    if (handle !== null) request.oncomplete?.(status, handle, request, readable, writable);
+    this.#held.finish(request, this.#failure, false, false);
   }
 
   // ---- The end
@@ -446,13 +398,7 @@ export class ConnectRace {
     this.#pending = undefined;
     if (cancel) pending?.cancel();
     this.#slow?.drop();
-    this.#letGo();
-    const { socket, internals, plainAttempts, onEnd } = this.#init;
-    if (plainAttempts > 1) unshadow(socket, internals.reinitializeHandle);
-    onEnd?.();
+    this.#held.release();
+    this.#init.onEnd?.();
   }
 }
-
-type ConnectCall = [request: ConnectRequest, address: string, port: number];
-
-const SHADOWED = ['connect', 'connect6', 'close'];

@@ -8,6 +8,7 @@
  * with all.
  */
 import { freshTransport, shadow, sparingContext, type TransportClass } from './handle-exchange.ts';
+import { copyOf } from './held-connect.ts';
 import type { ConnectRequest, TransportHandle } from './node-internals.ts';
 
 /** Each is a descriptor. A name with more addresses that leave a connect waiting is not reached by the next one. */
@@ -50,7 +51,7 @@ export class SlowAttempts {
 
   begin(Transport: TransportClass, request: ConnectRequest): void {
     const { address = '', port = 0, addressType } = request;
-    const own = Object.assign(new (request.constructor as new () => ConnectRequest)(), request);
+    const own = copyOf(request);
     const handle = freshTransport(Transport, request);
     const status = handle[addressType === 6 ? 'connect6' : 'connect'](own, address, port);
     if (status !== 0 || !this.keep(handle, own, undefined)) handle.close();
