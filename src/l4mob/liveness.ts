@@ -12,6 +12,8 @@ const QUIET_AFTER_ACTIVITY_MS = 500;
 export const KEEPALIVE_MS = 25_000;
 /** Unanswered for this long is dead. Above the kernel's first two retransmissions, so that plain loss isn't. */
 const UNANSWERED_MS = 1_000;
+/** This share of it is reason enough to ask by other ways where the peer is. */
+const SUSPECT_SHARE = 0.5;
 const UNANSWERED_ROUND_TRIPS = 4;
 /** Patience learnt on slow links ends here: a 64 KiB record takes 8 s at 64 kbit/s. */
 export const MAX_UNANSWERED_MS = 8_000;
@@ -19,13 +21,14 @@ export const MAX_UNANSWERED_MS = 8_000;
 const ANSWER_SPREAD = 2;
 const FORGETTING = 0.75;
 
-export type LivenessVerdict = 'ask' | 'dead' | undefined;
+export type LivenessVerdict = 'ask' | 'suspect' | 'dead' | undefined;
 
 export class Liveness {
   #heardAt: Instant;
   /** Since when the peer owes an answer: an acknowledgement, or a PONG. */
   #owedSince: Instant | undefined;
   #askedSinceHeard = false;
+  #suspected = false;
   #active = false;
   readonly #leastUnansweredMs: number;
   #unansweredMs: number;
@@ -46,6 +49,7 @@ export class Liveness {
     if (this.#owedSince !== undefined) this.#learn(now - this.#owedSince);
     this.#heardAt = now;
     this.#askedSinceHeard = false;
+    this.#suspected = false;
     this.#active = data;
     this.#owedSince = owing ? now : undefined;
   }
@@ -53,6 +57,7 @@ export class Liveness {
   /** Bytes came, perhaps of a record that takes long to arrive: a sign of life, though no proof of who sent them. */
   stirred(now: Instant): void {
     this.#heardAt = now;
+    this.#suspected = false;
     if (this.#owedSince !== undefined) this.#owedSince = now;
   }
 
@@ -66,14 +71,21 @@ export class Liveness {
     this.#owedSince ??= now;
   }
 
+  /** The verdict `suspect` was acted upon. */
+  suspected(): void {
+    this.#suspected = true;
+  }
+
   deadline(): Instant {
-    if (this.#owedSince !== undefined) return this.#owedSince + this.#unansweredMs;
+    if (this.#owedSince !== undefined) {
+      return this.#owedSince + this.#unansweredMs * (this.#suspected ? 1 : SUSPECT_SHARE);
+    }
     return this.#heardAt + (this.#active ? QUIET_AFTER_ACTIVITY_MS : KEEPALIVE_MS);
   }
 
   verdict(now: Instant): LivenessVerdict {
     if (now < this.deadline()) return undefined;
-    if (this.#owedSince !== undefined) return 'dead';
+    if (this.#owedSince !== undefined) return now < this.#owedSince + this.#unansweredMs ? 'suspect' : 'dead';
     return this.#askedSinceHeard ? undefined : 'ask';
   }
 

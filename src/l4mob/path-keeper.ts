@@ -78,6 +78,10 @@ export class PathKeeper {
   get moves(): number {
     return this.#moves;
   }
+  /** When a verified record or hello last came. */
+  get heardAt(): Instant {
+    return this.#heardAt;
+  }
   /** Whether the peer can have heard of the session. */
   get everUsed(): boolean {
     return this.#stateSequence > 0;
@@ -371,7 +375,10 @@ export class PathKeeper {
     const watched = this.#watched;
     const verdict = watched?.liveness.verdict(now);
     if (watched !== undefined && verdict === 'ask') this.#ask(now, watched);
-    else if (verdict === 'dead') this.#replaceDead(now);
+    else if (watched !== undefined && verdict === 'suspect') {
+      watched.liveness.suspected();
+      this.#init.emit({ type: 'peer-silent' });
+    } else if (verdict === 'dead') this.#replaceDead(now);
   }
 
   #handleDeadline(now: Instant, name: DeadlineName): void {

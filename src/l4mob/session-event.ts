@@ -27,6 +27,7 @@ export type SessionEvent =
    */
   | { readonly type: 'moved'; readonly gapMs: number; readonly wasSuspended: boolean; readonly samePath: boolean }
   | { readonly type: 'refused'; readonly refuse: Refuse }
+  /** It may be somewhere else: worth asking by L4_UPDATE. */
   | { readonly type: 'peer-silent' }
   | { readonly type: 'whereabouts'; readonly whereabouts: Whereabouts }
   | { readonly type: 'ended'; readonly error: SessionErrorCode | undefined };

@@ -99,6 +99,9 @@ export class StreamSession {
   get moves(): number {
     return this.#path.moves;
   }
+  get heardAt(): Instant {
+    return this.#path.heardAt;
+  }
   get bytesSent(): number {
     return this.#stream.bytesSent;
   }

@@ -95,50 +95,73 @@ describe('liveness', () => {
     const liveness = new Liveness(0, 10);
     liveness.sent(100);
     liveness.sent(900);
-    expect([liveness.verdict(1_099), liveness.verdict(1_100)]).toEqual([undefined, 'dead']);
+    expect([liveness.verdict(1_099), liveness.verdict(1_100)]).toEqual(['suspect', 'dead']);
     const asked = new Liveness(0, 10);
     asked.asked(2_000);
-    expect([asked.verdict(2_999), asked.verdict(3_000)]).toEqual([undefined, 'dead']);
+    expect([asked.verdict(2_999), asked.verdict(3_000)]).toEqual(['suspect', 'dead']);
+  });
+
+  it('is suspicious of half that silence, once', () => {
+    const liveness = new Liveness(0, 10);
+    liveness.sent(100);
+    expect([liveness.verdict(599), liveness.verdict(600)]).toEqual([undefined, 'suspect']);
+    liveness.suspected();
+    expect([liveness.verdict(600), liveness.deadline()]).toEqual([undefined, 1_100]);
+    liveness.heard(700, false, false);
+    liveness.sent(1_000);
+    expect(liveness.verdict(1_600)).toBe('suspect');
   });
 
   it('waits four round trips on slow paths', () => {
     const liveness = new Liveness(0, 600);
     liveness.sent(0);
-    expect([liveness.verdict(2_399), liveness.verdict(2_400)]).toEqual([undefined, 'dead']);
+    expect([liveness.verdict(1_199), liveness.verdict(1_200)]).toEqual([undefined, 'suspect']);
+    expect([liveness.verdict(2_399), liveness.verdict(2_400)]).toEqual(['suspect', 'dead']);
   });
 
   it('takes arriving bytes for a sign of life', () => {
     const liveness = new Liveness(0, 10);
     liveness.asked(0);
     liveness.stirred(900);
-    expect([liveness.verdict(1_899), liveness.verdict(1_900)]).toEqual([undefined, 'dead']);
+    expect([liveness.verdict(1_399), liveness.verdict(1_899), liveness.verdict(1_900)]).toEqual([
+      undefined,
+      'suspect',
+      'dead',
+    ]);
   });
 
   it('is twice as patient behind a subflow that was given up, up to 8 s, and forgets that with quick answers', () => {
     let liveness = new Liveness(0, 10);
     for (const patience of [1_000, 2_000, 4_000, 8_000, 8_000]) {
       liveness.sent(0);
-      expect(liveness.deadline()).toBe(patience);
+      expect(patienceOf(liveness)).toBe(patience);
       liveness = new Liveness(patience, 10, liveness);
       const fresh = new Liveness(0, 10, liveness);
       fresh.sent(0);
-      expect(fresh.deadline()).toBe(1_000);
+      expect(patienceOf(fresh)).toBe(1_000);
       liveness.heard(0, false, false);
     }
     for (let i = 0; i < 10; i++) {
       liveness.sent(10);
       liveness.heard(20, false, false);
     }
-    liveness.sent(100);
-    expect(liveness.deadline()).toBe(1_100);
+    liveness.sent(0);
+    expect(patienceOf(liveness)).toBe(1_000);
   });
 
   it('learns how long answers take', () => {
     const liveness = new Liveness(0, 10);
     liveness.sent(0);
-    liveness.heard(900, false, true);
-    expect(liveness.deadline()).toBe(900 + 1_800);
+    liveness.heard(900, false, false);
+    liveness.sent(0);
+    expect(patienceOf(liveness)).toBe(1_800);
   });
+
+  /** How long after 0, when something was sent, it is dead. */
+  function patienceOf(liveness: Liveness): number {
+    liveness.suspected();
+    return liveness.deadline();
+  }
 });
 
 describe('dialing', () => {

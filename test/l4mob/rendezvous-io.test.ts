@@ -22,7 +22,12 @@ async function service(address: string): Promise<RendezvousService> {
 
 /** Asks once, then waits until the peer is found. */
 function seek(role: SessionRole, secret: Uint8Array, at: TransportAddress, ip: string): Promise<PeerFound> {
-  const client = new RendezvousClient({ role, keys: deriveRendezvousKeys(secret), random: osRandom });
+  const client = new RendezvousClient({
+    role,
+    keys: deriveRendezvousKeys(secret),
+    random: osRandom,
+    versions: { own: 0, heard: 0 },
+  });
   return new Promise((resolve) => {
     const udp: UdpPort = openUdpPort({
       address: ip,

@@ -189,4 +189,24 @@ describe.skipIf(missing)('a datagram conversation', { timeout: 60_000 }, () => {
     const [, asks] = await third.line(/^rendezvous: SIGTERM, asks (\d+),/);
     expect(Number(asks)).toBeGreaterThanOrEqual(rounds);
   });
+
+  test.each(['ipv4', 'ipv6'] as const)(
+    'goes on when a server moves away from a client behind a NAT, over %s',
+    async (family) => {
+      const networks = ['rack0', 'rack1', 'rack2', 'rack3'];
+      lab = await createLab({ hosts: { client: ['home'], server: networks, third: ['hub'] } });
+      await lab.nat.enable({ networks: ['home'], families: 'both' });
+      const third = lab.host('third').run('node', [COMMAND, 'rendezvous']);
+      await third.line(/^rendezvous: ready/);
+      const conversation = await start('rack0', family, {
+        MOBISOCK_RENDEZVOUS: lab.host('third').address('hub', family),
+      });
+      const watch = await MoveWatch.start(lab.server);
+      const all: number[] = [];
+      for (const network of networks.slice(1)) all.push(...(await pauses(conversation, await watch.move(network))));
+      console.log(`pause of datagrams, the server moves, the client behind a NAT, ${family}: ${pauseText(all)}`);
+      expect(Math.max(...all)).toBeLessThan(STALL_MS);
+      expectOneConversation(conversation);
+    },
+  );
 });

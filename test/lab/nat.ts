@@ -128,6 +128,8 @@ function sourceRules(network: Network, family: Family, range: string): string[] 
   return [
     `add rule inet lab nat_source ${leaving} meta l4proto { tcp, udp } snat ${ip} to ${withPorts}`,
     `add rule inet lab nat_source ${leaving} snat ${ip} to ${address}`,
+    // From outside the addresses behind a NAT lead nowhere.
+    `add rule inet lab nat_guard_forward oifname "${network.name}" ct state new drop`,
     // Without a mapping the packet would be for the router itself, which would answer for a flow that isn't its own.
     `add rule inet lab nat_guard_input ${ip} daddr ${address} meta l4proto { tcp, udp } counter drop`,
   ];

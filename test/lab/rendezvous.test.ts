@@ -92,6 +92,20 @@ describe.skipIf(missing)('a session whose ends move at the same instant', () => 
     await expectAllDelivered({ client, server });
   });
 
+  test('goes on when the server moves away from a client whose NAT lets nobody else in', async () => {
+    await startRendezvous();
+    await lab.nat.enable({ networks: ['home0', 'home1'], families: 'both' });
+    const { client, server } = await start();
+    const pauses: Pauses = { client: [], server: [] };
+    const watch = await MoveWatch.start(lab.server);
+    for (const network of ['rack1', 'rack2', 'rack3']) {
+      await notePauses(pauses, await watch.move(network), client, server);
+    }
+    console.log(`pause, the server moves, the client behind a NAT: at the client ${pauseText(pauses.client)}`);
+    expect(Math.max(...pauses.client, ...pauses.server)).toBeLessThan(MEETING_MS);
+    await expectAllDelivered({ client, server });
+  });
+
   test('goes on when the client has a connection that the server has taken but not answered', {
     timeout: 60_000,
   }, async () => {

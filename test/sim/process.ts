@@ -36,6 +36,8 @@ export interface ProcessOptions {
 
 /** What both ends of an association do: say where they are, hear where the peer is. */
 abstract class Process {
+  /** The process is no more. */
+  crashed = false;
   readonly host: Host;
   readonly network: Network;
   readonly suites: readonly Suite[];
@@ -93,7 +95,7 @@ abstract class Process {
 
   sendUpdate(answerWanted: boolean, answers?: number): void {
     const { association } = this;
-    if (association === undefined) return;
+    if (association === undefined || this.crashed) return;
     this.#packetNumber += 1;
     const bytes = association.encodeUpdate(this.whereabouts, answerWanted, answers);
     const [local] = this.host.addresses;
@@ -134,8 +136,6 @@ export class Client extends Process {
   #association: Association | undefined;
   #handshake: InitiatorHandshake | undefined;
   #alarm: Appointment | undefined;
-  /** The process is no more. */
-  crashed = false;
   readonly #dials = new Map<SimStream, Pending[]>();
   readonly portPairs: PortPairTable = new PortPairTable();
   readonly #server: TransportAddress;
@@ -230,7 +230,7 @@ export class Client extends Process {
     const host: StreamHost = {
       dial: (s) => this.#dial(s),
       cancelDial: (s) => this.#cancelDial(s),
-      peerSilent: () => {},
+      peerSilent: () => this.announce(),
       whereabouts: (whereabouts) => void association.learnWhereabouts(whereabouts),
       ended: () => this.portPairs.free(portPair),
       refused: (s) => {

@@ -83,7 +83,12 @@ class Peer extends Driver {
 
   constructor(host: Host, role: 'initiator' | 'responder', secret: Uint8Array, clockError: number) {
     super(host, role === 'initiator' ? 40_001 : 50_443);
-    this.core = new RendezvousClient({ role, keys: deriveRendezvousKeys(secret), random: host.network.random });
+    this.core = new RendezvousClient({
+      role,
+      keys: deriveRendezvousKeys(secret),
+      random: host.network.random,
+      versions: { own: 0, heard: 0 },
+    });
     this.#clockError = clockError;
   }
 

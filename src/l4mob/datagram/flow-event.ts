@@ -19,6 +19,8 @@ export type FlowEvent =
   | { readonly type: 'validated'; readonly remote: TransportAddress }
   /** We moved, and the peer has answered us since. */
   | { readonly type: 'moved'; readonly gapMs: number }
+  /** The peer does not answer, though nobody has moved that we know of: worth looking elsewhere. */
+  | { readonly type: 'silent' }
   /** Nobody answers at any known address: time for a name server or a rendezvous, then `learnPeerAddresses`. */
   | { readonly type: 'lost' }
   /** After `lost`: the peer has answered. */

@@ -13,7 +13,7 @@ import { decodeWhereabouts, type Whereabouts } from '../wire/update.ts';
 import type { ChallengeTokens, ChallengeType } from './challenge-tokens.ts';
 import type { FlowChannel } from './flow-channel.ts';
 import type { FlowOutput } from './flow-output.ts';
-import { MOVE_BYTES, QUESTION_BYTES } from './flow-timing.ts';
+import { ASK_ELSEWHERE_FROM, MOVE_BYTES, QUESTION_BYTES } from './flow-timing.ts';
 import { KnownAddresses } from './known-addresses.ts';
 import type { Path } from './path.ts';
 import type { PathSet } from './path-set.ts';
@@ -205,6 +205,9 @@ export class PeerLocator {
     const moved = question.kind === 'announcement' && repetition === 0;
     if (question.pathOpen) this.#askCurrent(now, moved ? MOVE_BYTES : QUESTION_BYTES);
     if (question.list !== undefined) this.#sendList(now, question.list);
+    if (question.kind === 'ask' && question.pathOpen && repetition === ASK_ELSEWHERE_FROM) {
+      this.#output.emit({ type: 'silent' });
+    }
     if (!question.takeElsewhere(repetition)) return;
     for (const address of this.#known?.all ?? []) {
       if (!current.is(address)) this.challenge(now, address, 0, true);

@@ -359,6 +359,10 @@ export class MobileDatagramService implements DatagramService, DatagramContactsH
     this.#hub.located(driver, event, this.#port.local);
   }
 
+  silent(driver: FlowDriver): void {
+    this.#recoveryOf(driver)?.seek(true);
+  }
+
   lost(driver: FlowDriver): void {
     this.#recoveryOf(driver)?.handleLoss();
   }

@@ -12,6 +12,7 @@ import type { Association } from '../association.ts';
 import type { DatagramFlow, OwnAddresses } from '../datagram/datagram-flow.ts';
 import type { DatagramTransmit, FlowEnd, FlowEvent } from '../datagram/flow-event.ts';
 import { type PortPair, portPairText } from '../port-pairs.ts';
+import type { RendezvousVersions } from '../rendezvous/rendezvous-client.ts';
 import type { FlowList } from './flow-list.ts';
 import type { PeerRecovery } from './peer-recovery.ts';
 import type { AlarmOwner, SharedAlarm } from './shared-alarm.ts';
@@ -24,6 +25,7 @@ export interface FlowHost {
   carries(driver: FlowDriver): void;
   /** Events that say where the peer is, for those who look. */
   located(driver: FlowDriver, event: FlowEvent): void;
+  silent(driver: FlowDriver): void;
   lost(driver: FlowDriver): void;
   /** Nothing goes by it any more; what was overtaken may still come. */
   closed(driver: FlowDriver, reason: FlowEnd): void;
@@ -70,6 +72,8 @@ export class FlowDriver implements AlarmOwner {
   #bytesReceived = 0;
   /** While the peer is lost. */
   recovery: PeerRecovery | undefined;
+  /** Made with the first recovery; outlives them all. */
+  rendezvousVersions: RendezvousVersions | undefined;
 
   constructor({ flow, association, portPair, name, host, carriesAtOnce }: FlowDriverInit) {
     this.flow = flow;
@@ -216,6 +220,9 @@ export class FlowDriver implements AlarmOwner {
       case 'validated':
         // A responder's data is held to what came until then, and what goes plain is not.
         if (this.flow.role === 'responder') this.#stand(now);
+        break;
+      case 'silent':
+        this.#host.silent(this);
         break;
       case 'lost':
         if (!this.#suspended) this.#host.located(this, event);

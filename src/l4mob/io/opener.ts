@@ -74,7 +74,7 @@ export class Opener implements FirstContactsHost {
       dial: (driver) => this.#dial(driver),
       refused: (driver, refuse) => this.#recover(driver, refuse),
       deceived: (driver) => this.#deceived(driver),
-      peerSilent: () => {}, // the initiator dials instead
+      peerSilent: (driver) => driver.peer.announce(true),
       ended: (driver) => this.#ended(driver),
       parted: () => {},
       opened: ({ peer }) => setImmediate(() => this.spares.opened(peer)),

@@ -98,6 +98,7 @@ export class PartingFlows implements FlowHost, AlarmOwner {
   // A flow that is over goes nowhere.
   carries(): void {}
   located(): void {}
+  silent(): void {}
   lost(): void {}
 
   // ---- AlarmOwner ----------------------------------------------------------------------------------------------------

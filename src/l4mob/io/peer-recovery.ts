@@ -53,11 +53,13 @@ export class PeerRecovery {
     this.#driver = driver;
     this.#host = host;
     const { association, metAt } = driver;
+    driver.rendezvousVersions ??= { own: 0, heard: 0 };
     const { role } = driver.flow;
     this.#search = new PeerSearch({
       role,
       rendezvous: host.rendezvous,
       metAt,
+      versions: driver.rendezvousVersions,
       keys: () => association.rendezvousKeys(),
       name: () => host.hostName(),
       peerPort: () => driver.name.port,
@@ -72,15 +74,15 @@ export class PeerRecovery {
     });
   }
 
-  /** The peer may be somewhere else, or we are. */
-  seek(): void {
-    this.#search.begin();
+  /** The peer may be somewhere else, or we are. `overdue`: it has owed an answer for long already. */
+  seek(overdue?: boolean): void {
+    this.#search.begin(overdue);
   }
 
   /** The flow's questions have gone unanswered for a while; said again and again until it is found. */
   handleLoss(): void {
     this.#losses += 1;
-    if (this.#losses === 1) this.seek();
+    if (this.#losses === 1) this.seek(true);
     // An answer would come to one of the first; who has the address now, perhaps, is not to be asked for ever.
     if (this.#driver.flow.role !== 'initiator' || this.#losses < this.#inquiryAt || this.#inquiry !== undefined) return;
     this.#inquiryAt = 2 * this.#losses;

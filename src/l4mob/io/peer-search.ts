@@ -15,7 +15,7 @@ import { lookupAddresses } from '../../host/name-lookup.ts';
 import { osRandom } from '../../host/random.ts';
 import type { RendezvousKeys } from '../key-schedule.ts';
 import { MAX_ADDRESSES } from '../limits.ts';
-import type { PeerFound, RendezvousClient } from '../rendezvous/rendezvous-client.ts';
+import type { PeerFound, RendezvousClient, RendezvousVersions } from '../rendezvous/rendezvous-client.ts';
 import type { SessionRole } from '../session-event.ts';
 import type { Whereabouts } from '../wire/update.ts';
 import type { RendezvousDirectory, RendezvousSearch } from './rendezvous-directory.ts';
@@ -29,6 +29,7 @@ export interface PeerSearchHost {
   readonly rendezvous: RendezvousDirectory | undefined;
   /** When keys were agreed, on the wall clock. */
   readonly metAt: number;
+  readonly versions: RendezvousVersions;
   /** Asked once, when the rendezvous services are first needed. */
   keys(): RendezvousKeys;
   /** The name under which the application reached the peer. */
@@ -73,15 +74,17 @@ export class PeerSearch implements RendezvousSearch {
     return this.#client?.running === true || this.#deadlines.next() !== undefined;
   }
 
-  /** The peer may be lost, or we are somewhere else while it is. */
-  begin(): void {
+  /** The peer may be lost, or we are somewhere else while it is. `overdue`: it has owed an answer for long already. */
+  begin(overdue: boolean = false): void {
     const now = monotonicNow();
     this.#lookups = 0;
-    if (this.#mayLookUp) this.#deadlines.set('name', now + NAME_AFTER_MS);
+    if (this.#mayLookUp) this.#deadlines.set('name', now + (overdue ? 0 : NAME_AFTER_MS));
     const news = this.#toldSequence !== this.#host.whereabouts().stateSequence;
     if (this.#client?.running === true) {
       if (news) this.#deadlines.set('rendezvous', now);
-    } else if (this.#host.rendezvous !== undefined) this.#deadlines.set('rendezvous', now + RENDEZVOUS_AFTER_MS);
+    } else if (this.#host.rendezvous !== undefined) {
+      this.#deadlines.set('rendezvous', now + (overdue ? 0 : RENDEZVOUS_AFTER_MS));
+    }
     this.#settle();
   }
 
@@ -147,9 +150,9 @@ export class PeerSearch implements RendezvousSearch {
   }
 
   #seek(now: number): void {
-    const { role, rendezvous } = this.#host;
+    const { role, rendezvous, versions } = this.#host;
     if (rendezvous === undefined) return;
-    this.#client ??= rendezvous.newClient({ role, keys: this.#host.keys(), random: osRandom });
+    this.#client ??= rendezvous.newClient({ role, keys: this.#host.keys(), random: osRandom, versions });
     const services = rendezvous.addresses();
     rendezvous.refresh(() => this.#servicesMoved());
     const ready = this.#client !== undefined && services.length > 0 && rendezvous.hasRoomFor(this.#client.id);

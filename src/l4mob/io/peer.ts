@@ -45,6 +45,7 @@ export class Peer {
   readonly #metAt = wallNow();
   readonly #host: PeerHost;
   readonly #exchange: UpdateExchange = new UpdateExchange();
+  #announcedAt = Number.NEGATIVE_INFINITY;
   readonly #alarm: Alarm;
   /** Source of the newest genuine L4_UPDATE: reaches a peer behind a NAT. */
   #observed: TransportAddress | undefined;
@@ -84,10 +85,14 @@ export class Peer {
     this.announce();
   }
 
-  /** We are somewhere else, or have to make ourselves known: tell until answered, and seek who does not answer. */
-  announce(): void {
+  /**
+   * We are somewhere else, or have to make ourselves known: tell until answered, and seek who does not answer.
+   * `overdue`: on a session it has not answered for long already.
+   */
+  announce(overdue: boolean = false): void {
+    this.#announcedAt = monotonicNow();
     this.#tell();
-    if (this.drivers.size > 0) this.#beginSearch();
+    if (this.drivers.size > 0) this.#beginSearch(overdue);
   }
 
   /** A session has no path: its peer may be somewhere else. Does nothing while it is sought. */
@@ -126,13 +131,14 @@ export class Peer {
     this.#hints.clear();
   }
 
-  #beginSearch(): void {
+  #beginSearch(overdue = false): void {
     const { association } = this;
     if (this.#host.rendezvous === undefined && this.name === undefined) return;
     this.#search ??= new PeerSearch({
       role: association.role,
       rendezvous: this.#host.rendezvous,
       metAt: this.#metAt,
+      versions: { own: 0, heard: 0 },
       keys: () => association.rendezvousKeys(),
       name: () => this.name,
       peerPort: () => association.peer.sessionPort,
@@ -148,13 +154,21 @@ export class Peer {
         if (this.#noteHints(places)) this.#tell();
       },
     });
-    this.#search.begin();
+    this.#search.begin(overdue);
   }
 
-  /** An initiator dials, so that it has a path is enough. A responder may have one that it doesn't know to be dead. */
   get #isLost(): boolean {
-    const unanswered = this.association.role === 'responder' && this.#exchange.pollTimeout() !== undefined;
-    return this.drivers.size > 0 && (unanswered || this.#isWaitedFor);
+    return this.drivers.size > 0 && (this.#isSilent || this.#isWaitedFor);
+  }
+
+  /**
+   * It does not answer, and to an initiator, whose sessions have asked it too, it says nothing on any of them either: a
+   * network may let nothing through but TCP. A responder's paths may lead to where the peer was.
+   */
+  get #isSilent(): boolean {
+    if (this.#exchange.pollTimeout() === undefined) return false;
+    const isInitiator = this.association.role === 'initiator';
+    return !isInitiator || [...this.drivers].every(({ session }) => session.heardAt <= this.#announcedAt);
   }
 
   /** A path is none before the peer has confirmed it: what took the connection may be gone already. */

@@ -47,6 +47,18 @@ export interface RendezvousClientInit {
   /** Of the association, `association.rendezvousKeys()`, or of what else has a port of its own. */
   readonly keys: RendezvousKeys;
   readonly random: Random;
+  readonly versions: RendezvousVersions;
+}
+
+/**
+ * Of the words under one association, over all of its searches: no version is ever used twice, and none is heard that
+ * is not above all before.
+ */
+export interface RendezvousVersions {
+  /** Of what was last left for the peer. */
+  own: number;
+  /** Of the newest word that was heard from the peer. */
+  heard: number;
 }
 
 /** The peer's own word, and where the service saw it. */
@@ -83,10 +95,6 @@ export class RendezvousClient {
   #events: PeerFound[] = [];
   #id: Uint8Array = new Uint8Array(RENDEZVOUS_ID_BYTES);
   #own: Whereabouts | undefined;
-  /** Of what we leave; rises with every start and change, over the whole life of the association. */
-  #version = 0;
-  /** Of the newest word that was heard from the peer. */
-  #heardVersion = 0;
   #entry: RendezvousEntry | undefined;
   #seenAs: TransportAddress | undefined;
   /** Answers that were malformed, not asked for, or not sealed by the peer. */
@@ -205,8 +213,8 @@ export class RendezvousClient {
     const word = inquiry.wanted[tagIndex]?.open(sealed);
     if (word === undefined) return false;
     // An old one again: from another service, or from one that replays.
-    if (word.version <= this.#heardVersion) return false;
-    this.#heardVersion = word.version;
+    if (word.version <= this.#init.versions.heard) return false;
+    this.#init.versions.heard = word.version;
     this.#events.push({ whereabouts: word.whereabouts, seenFrom: from });
     return true;
   }
@@ -220,7 +228,7 @@ export class RendezvousClient {
   }
 
   #renewWord(): void {
-    this.#version += 1;
+    this.#init.versions.own += 1;
     this.#entry = undefined;
   }
 
@@ -229,7 +237,7 @@ export class RendezvousClient {
     const bytes = encodeRendezvousAsk({
       id: this.#id,
       wanted: inquiry.wanted.map(({ tag }) => tag),
-      afterVersion: this.#heardVersion,
+      afterVersion: this.#init.versions.heard,
       cookie: inquiry.cookie,
       entry: this.#currentEntry(epochAt(sinceMetMs)),
     });
@@ -240,7 +248,7 @@ export class RendezvousClient {
     if (this.#own === undefined) return undefined;
     const slot = this.#slot('own', epoch);
     if (this.#entry === undefined || !equalConstantTime(this.#entry.publicKey, slot.publicKey)) {
-      const word = { version: this.#version, whereabouts: this.#own };
+      const word = { version: this.#init.versions.own, whereabouts: this.#own };
       this.#entry = slot.entry(this.#init.random, word, TTL_SECONDS);
     }
     return this.#entry;

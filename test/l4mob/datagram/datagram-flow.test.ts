@@ -188,7 +188,8 @@ describe('silence', () => {
       pair.drain(pair.client);
       for (const event of eventsOf(pair.client)) events.push([at - start, event.type]);
     }
-    expect(events.slice(0, 3)).toEqual([
+    expect(events.slice(0, 4)).toEqual([
+      [1_500, 'silent'],
       [2_500, 'lost'],
       [5_000, 'lost'],
       [7_500, 'lost'],

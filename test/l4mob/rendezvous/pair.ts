@@ -21,7 +21,7 @@ export function whereabouts(stateSequence: number, ...addresses: string[]): Wher
 }
 
 export function newClient(role: 'initiator' | 'responder', seed: number = role.length): RendezvousClient {
-  return new RendezvousClient({ role, keys: KEYS, random: new SeededRandom(seed) });
+  return new RendezvousClient({ role, keys: KEYS, random: new SeededRandom(seed), versions: { own: 0, heard: 0 } });
 }
 
 export function newService(limits: Partial<RendezvousLimits> = {}): RendezvousService {

@@ -1,6 +1,10 @@
 /** One side of a lost association: what it asks, when, of whom, and what it believes. */
 import { describe, expect, it } from 'vitest';
-import { MAX_SERVICES } from '../../../src/l4mob/rendezvous/rendezvous-client.ts';
+import {
+  MAX_SERVICES,
+  RendezvousClient,
+  type RendezvousVersions,
+} from '../../../src/l4mob/rendezvous/rendezvous-client.ts';
 import { EPOCH_MS, Slot } from '../../../src/l4mob/rendezvous/slot.ts';
 import { encodeRendezvousAnswer, type RendezvousAnswer } from '../../../src/l4mob/wire/rendezvous.ts';
 import { SeededRandom } from '../../sim/seeded-random.ts';
@@ -84,6 +88,27 @@ describe('a client', () => {
     client.stop();
     client.start(20_000, 0, whereabouts(4, '192.0.2.8'), [SERVICE]);
     expect(versions()).toEqual([4]);
+  });
+
+  it('uses no version twice, and hears none twice, over all searches under one association', () => {
+    const versions: RendezvousVersions = { own: 0, heard: 0 };
+    const random = new SeededRandom(4);
+    const slot = new Slot(KEYS, 'responder', 0);
+    const word = (id: Uint8Array, version: number): Uint8Array => {
+      const { sealed } = slot.entry(random, { version, whereabouts: THERE }, 120);
+      return encodeRendezvousAnswer({ id, status: 'found', seen: SEEN, kept: true, tagIndex: 0, from: SEEN, sealed });
+    };
+    const first = new RendezvousClient({ role: 'initiator', keys: KEYS, random, versions });
+    first.start(0, 0, HERE, [SERVICE]);
+    first.handleDatagram(10, word(first.id, 7), SERVICE);
+    expect(found(first)).toHaveLength(1);
+    first.stop();
+    const second = new RendezvousClient({ role: 'initiator', keys: KEYS, random, versions });
+    second.start(0, 0, HERE, [SERVICE]);
+    expect(asks(second).map(({ entry, afterVersion }) => [entry?.version, afterVersion])).toEqual([[2, 7]]);
+    expect(second.handleDatagram(10, word(second.id, 7), SERVICE)).toBe(false);
+    expect(second.handleDatagram(10, word(second.id, 8), SERVICE)).toBe(true);
+    expect(found(second)).toHaveLength(1);
   });
 
   it('asks for two epochs where one ends, and leaves its word in the one that it is in', () => {
