@@ -29,7 +29,7 @@ const services = [
 const sockets = [
   ...libraries.filter((file) => !services.includes(file)),
   'dist/socket/process-endpoint.js',
-  'dist/socket/process-resolver.js',
+  'dist/socket/process-aarpd.js',
 ];
 
 // Apart, so that what only services share with the preload is no file of its own, which would cost every start.

@@ -9,6 +9,7 @@
  * how long what is kept: docs/aarp.md.
  */
 import { DEFAULT_AARPD_SOCKET } from './aarp/aarpd-socket.ts';
+import { DaemonConnection } from './aarp/io/daemon-connection.ts';
 import { DaemonResolver } from './aarp/io/daemon-resolver.ts';
 import { EmbeddedResolver, type EmbeddedResolverOptions } from './aarp/io/embedded-resolver.ts';
 import type { Resolution, Resolver } from './aarp/resolution.ts';
@@ -45,5 +46,5 @@ export function aarpClose(): void {
 /** @throws UsageError */
 export function openResolver({ aarpd: path, ...embedded }: ResolverOptions = {}): Resolver {
   const fallback = (): Resolver => new EmbeddedResolver(embedded);
-  return path === undefined ? fallback() : new DaemonResolver({ path, fallback });
+  return path === undefined ? fallback() : new DaemonResolver({ connection: new DaemonConnection(path), fallback });
 }

@@ -96,7 +96,8 @@ const VERBS: Readonly<Record<string, { readonly usage: string; parse(words: Word
     },
   },
 };
-type RequestWithoutId = Request extends infer R ? (R extends Request ? Omit<R, 'id'> : never) : never;
+/** What is said; the id belongs to a connection. */
+export type RequestWithoutId = Request extends infer R ? (R extends Request ? Omit<R, 'id'> : never) : never;
 
 /** A request, or what to answer to a line that is none. */
 export type ParsedRequest =

@@ -23,7 +23,7 @@ export interface AddressChange {
   readonly added: readonly LocalAddress[];
   /** No longer usable: deleted, or the interface went down or lost its carrier. */
   readonly removed: readonly LocalAddress[];
-  /** A route that decides over packets of ours came or went, or may have. Never true when polling. */
+  /** A route that decides over packets of ours came or went, or may have. When polling, only as an informer says. */
   readonly routesChanged: boolean;
   /** An interface came, went, was renamed, or changed between up, down, with and without carrier. */
   readonly linksChanged: boolean;
@@ -46,7 +46,12 @@ export interface AddressWatchOptions {
   readonly backend?: 'auto' | 'polling';
   /** How netlink is read; 'event' (the default) falls back to 'timer' by itself. */
   readonly wakeup?: 'event' | 'timer';
+  /** Another process that hears the kernel. It is listened to where this one can't. */
+  readonly informer?: AddressInformer | undefined;
 }
+
+/** Calls `onNews` whenever something may have changed, until the returned function is called. */
+export type AddressInformer = (onNews: (routesChanged: boolean) => void) => () => void;
 
 /** Opens a watch. Never fails: what can't be had is replaced by polling. The first one in a process loads koffi. */
 export function openAddressWatch(options: AddressWatchOptions = {}): AddressWatch {
@@ -57,6 +62,7 @@ export function openAddressWatch(options: AddressWatchOptions = {}): AddressWatc
   };
   const netlink = options.backend === 'polling' ? undefined : startNetlink(options.wakeup ?? 'event', tell);
   const polling = netlink === undefined ? new PollingWatch(tell) : undefined;
+  const stopListening = polling && options.informer?.((routesChanged) => polling.look(routesChanged));
   return {
     get backend() {
       return netlink?.live ? 'netlink' : 'polling';
@@ -74,6 +80,7 @@ export function openAddressWatch(options: AddressWatchOptions = {}): AddressWatc
     close: () => {
       listeners.clear();
       netlink?.close();
+      stopListening?.();
       polling?.close();
     },
   };

@@ -1,8 +1,7 @@
 /**
  * The address watch where the kernel's events can't be had: node's own list, read again and again. Sees addresses come
- * and go, late by up to the interval; sees links only by their addresses, and no routes.
+ * and go, late by up to the interval unless somebody tells; sees links only by their addresses, and no routes.
  */
-
 import type { AddressChange } from './address-watch.ts';
 import { monotonicNow } from './clock.ts';
 import { diffLocalAddresses, type LocalAddress, rereadLocalAddresses } from './local-addresses.ts';
@@ -14,20 +13,25 @@ const startTimer = globalThis.setInterval;
 const stopTimer = globalThis.clearInterval;
 
 export class PollingWatch {
+  readonly #onChange: (change: AddressChange) => void;
   readonly #timer: NodeJS.Timeout;
   #addresses: readonly LocalAddress[] = rereadLocalAddresses([]);
 
   constructor(onChange: (change: AddressChange) => void) {
-    this.#timer = startTimer(() => {
-      const before = this.#addresses;
-      const after = rereadLocalAddresses(before);
-      this.#addresses = after;
-      const { added, removed } = diffLocalAddresses(before, after);
-      if (added.length === 0 && removed.length === 0) return;
-      const linksChanged = interfaceNames(before) !== interfaceNames(after);
-      onChange({ at: monotonicNow(), added, removed, routesChanged: false, linksChanged });
-    }, POLL_MS);
+    this.#onChange = onChange;
+    this.#timer = startTimer(() => this.look(), POLL_MS);
     this.#timer.unref();
+  }
+
+  /** Reads the list now. `routesChanged`: what it does not show, as somebody else knows. */
+  look(routesChanged: boolean = false): void {
+    const before = this.#addresses;
+    const after = rereadLocalAddresses(before);
+    this.#addresses = after;
+    const { added, removed } = diffLocalAddresses(before, after);
+    if (added.length === 0 && removed.length === 0 && !routesChanged) return;
+    const linksChanged = interfaceNames(before) !== interfaceNames(after);
+    this.#onChange({ at: monotonicNow(), added, removed, routesChanged, linksChanged });
   }
 
   get addresses(): readonly LocalAddress[] {

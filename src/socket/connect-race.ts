@@ -20,6 +20,7 @@ import { exchangeHandle, freshTransport, isBelowTls } from './handle-exchange.ts
 import { type ConnectMethod, copyOf, HeldConnect, nativeOf } from './held-connect.ts';
 import { type MobileHandle, mobileHandleClass, takeReset } from './mobile-handle.ts';
 import { type ConnectRequest, inside, type SocketInternals, type TransportHandle } from './node-internals.ts';
+import type { SharedVerdict, SharedVerdicts } from './shared-verdicts.ts';
 import { SlowAttempts } from './slow-attempts.ts';
 import { mobilityRequiredError } from './socket-error.ts';
 
@@ -32,6 +33,8 @@ export interface RaceInit {
   /** `aware`: no plain attempt beside the session. `plain`: no session. */
   readonly verdict: Verdict;
   readonly headStartMs: number;
+  /** Of the other processes of this host. */
+  readonly shared: SharedVerdicts | undefined;
   /** Where sessions may go, in order of preference. */
   readonly addresses: readonly string[];
   /** The name that the application asked for. */
@@ -46,6 +49,8 @@ export interface RaceInit {
   readonly onUnmet?: (reason: PlainReason) => void;
 }
 
+/** A near peer has answered by then. What other processes know is worth asking for while a far one may not have. */
+const ASK_OTHERS_AFTER_MS = 5;
 /** Longer than any connect; it only keeps the process alive. */
 const KEEP_ALIVE_MS = 0x7fffffff;
 /** For slow attempts when node has none left to make: a SYN that was lost (repeated after 1 s), and 2 s for its answer. */
@@ -62,6 +67,8 @@ export class ConnectRace {
   #pending: PendingOpen | undefined;
   #offered = false;
   #openFailed = false;
+  /** That it is plain is known from another process: nothing to tell. */
+  #saidPlain = false;
   /** It failed for what the destination is, not for what we are. Counts once the destination is known to be there. */
   #saysNo = false;
   #settled = false;
@@ -131,12 +138,36 @@ export class ConnectRace {
     );
     if (this.#settled) pending.cancel();
     else this.#pending = pending;
-    if (!required && verdict === 'unknown' && !this.#settled) {
-      // From when the peer has been asked: a process that does it for the first time needs half as long for that. An
-      // answer that lies in the socket's buffer in the end has come in time: it is read before setImmediate.
-      this.#wait(this.#init.headStartMs, () => setImmediate(() => this.#startPlain()));
-    }
+    // From when the peer has been asked: a process that does it for the first time needs half as long for that.
+    if (!required && verdict === 'unknown' && !this.#settled) this.#giveHeadStart();
     return 0;
+  }
+
+  /** An answer that lies in the socket's buffer in the end has come in time: it is read before setImmediate. */
+  #giveHeadStart(): void {
+    const { headStartMs, shared } = this.#init;
+    const startPlain = (): void => void setImmediate(() => this.#startPlain());
+    if (shared === undefined || headStartMs <= ASK_OTHERS_AFTER_MS) return this.#wait(headStartMs, startPlain);
+    this.#wait(ASK_OTHERS_AFTER_MS, () => {
+      this.#wait(headStartMs - ASK_OTHERS_AFTER_MS, startPlain);
+      this.#askOthers(shared);
+    });
+  }
+
+  #askOthers(shared: SharedVerdicts): void {
+    const { address = '', port = 0 } = this.#request ?? {};
+    const { addresses } = this.#init;
+    shared.ask(addresses.length === 0 ? [address] : addresses, port, (verdict, ttlMs) => {
+      if (!this.#settled && !this.#plainBegan) this.#within(() => this.#hear(verdict, ttlMs, port));
+    });
+  }
+
+  /** The peer is still asked: it may be mobile by now. One that was mobile gets the time that an opening takes. */
+  #hear(verdict: SharedVerdict, ttlMs: number, port: number): void {
+    if (verdict === 'mobile') return this.#alarm?.set(undefined);
+    this.#saidPlain = true;
+    for (const address of this.#init.addresses) this.#init.endpoint.rememberPlain(address, port, ttlMs);
+    this.#startPlain();
   }
 
   #wait(delayMs: number, act: () => void): void {
@@ -175,6 +206,8 @@ export class ConnectRace {
     }
     const handle = this.#toMobile();
     this.#settle(false);
+    const { shared, verdict } = this.#init;
+    if (verdict === 'unknown') shared?.tell(stream.remote.ip, stream.remote.port, 'mobile');
     if (!handle.hasRef()) stream.unref();
     handle.attach(stream, stream);
     this.#held.finish(request, 0, true, true);
@@ -337,7 +370,10 @@ export class ConnectRace {
   #connected({ address, port }: ConnectRequest): void {
     const lost = this.#pending !== undefined || this.#saysNo;
     this.#settle();
-    if (lost && address !== undefined && port !== undefined) this.#init.endpoint.rememberPlain(address, port);
+    if (!lost || this.#saidPlain || address === undefined || port === undefined) return;
+    const { endpoint, shared } = this.#init;
+    endpoint.rememberPlain(address, port);
+    shared?.tell(address, port, 'plain');
   }
 
   #onPlainDone(

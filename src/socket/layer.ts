@@ -12,6 +12,7 @@ import { MemberDebts } from './dgram/member-debts.ts';
 import { debug } from './diagnostics.ts';
 import { type SocketInternals, socketInternals } from './node-internals.ts';
 import type { Policy } from './policy/policy.ts';
+import type { SharedVerdicts } from './shared-verdicts.ts';
 
 export type { Mobility } from './policy/policy.ts';
 
@@ -32,6 +33,8 @@ export interface LayerOptions {
   readonly anycast?: AnycastOptions | undefined;
   /** Absent: as the system's lookup gives them. */
   readonly addressOrder?: AddressOrder | undefined;
+  /** Absent: each process finds out by itself. */
+  readonly sharedVerdicts?: SharedVerdicts | undefined;
 }
 
 /** In which order the addresses of a name are tried. */
@@ -51,6 +54,7 @@ export class Layer {
   readonly policy: Policy;
   readonly headStartMs: number;
   readonly addressOrder: AddressOrder | undefined;
+  readonly sharedVerdicts: SharedVerdicts | undefined;
   /** False after the installation was taken back: everything passes through. */
   enabled = true;
   /** The UDP sockets that are mobile now. Their own number is the limit: each holds a descriptor. */
@@ -69,6 +73,7 @@ export class Layer {
     this.headStartMs = options.headStartMs ?? options.policy.headStartMs ?? HEAD_START_MS;
     this.#makeEndpoint = options.endpoint;
     this.addressOrder = options.addressOrder;
+    this.sharedVerdicts = options.sharedVerdicts;
     this.#anycast = options.anycast;
   }
 

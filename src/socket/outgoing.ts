@@ -158,6 +158,7 @@ function chooseRace(
     required,
     verdict,
     headStartMs,
+    shared: layer.sharedVerdicts,
     addresses,
     host,
     sessionPort,

@@ -7,7 +7,7 @@ import { groupByName } from '../l4mob/key-agreement.ts';
 import { suiteByName } from '../l4mob/suite.ts';
 import { debug, sessionLifeReporter } from './diagnostics.ts';
 import type { SocketEndpoint } from './layer.ts';
-import { namedTable } from './lazy.ts';
+import { addressInformer, namedTable } from './lazy.ts';
 import type { Policy } from './policy/policy.ts';
 
 let made: Endpoint | undefined;
@@ -19,7 +19,7 @@ export function processEndpoint(policy: Policy): SocketEndpoint {
 }
 
 function makeEndpoint(policy: Policy): Endpoint {
-  const { suites, groups, sessionPort, sessionTimeoutMs, natKeepAliveMs, rendezvous, addrsel, limits } = policy;
+  const { suites, groups, sessionPort, sessionTimeoutMs, natKeepAliveMs, rendezvous, addrsel, aarpd, limits } = policy;
   return new Endpoint({
     ...(suites === undefined ? {} : { suites: suites.map(suiteByName).filter((s) => s !== undefined) }),
     ...(groups === undefined ? {} : { groups: groups.map(groupByName).filter((g) => g !== undefined) }),
@@ -28,6 +28,7 @@ function makeEndpoint(policy: Policy): Endpoint {
     ...(natKeepAliveMs === undefined ? {} : { natKeepAliveMs }),
     ...(addrsel === undefined ? {} : { sourcesFor: (ip: string) => namedTable(addrsel).sourcesFor(ip) }),
     ...(policy.knowsAnycast ? { mayBeAnycast: (ip: string) => policy.mayBeAnycast(ip) } : {}),
+    ...(aarpd === undefined ? {} : { addressInformer: addressInformer(aarpd) }),
     limits: { ...limits, ...(sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs }) },
     onLife: sessionLifeReporter(policy.events),
     onWarning: (message) => debug('%s', message),

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Daemon, openDaemon } from '../../src/aarp/io/daemon.ts';
+import { DaemonConnection } from '../../src/aarp/io/daemon-connection.ts';
 import { DaemonResolver } from '../../src/aarp/io/daemon-resolver.ts';
 import { samplesOf } from '../../src/aarp/metrics.ts';
 import { UnresolvedError } from '../../src/aarp/resolution.ts';
@@ -42,7 +43,7 @@ async function daemon(resolver: TableResolver): Promise<Daemon> {
 }
 
 function resolver(fallback: TableResolver = here()): DaemonResolver {
-  return opened(new DaemonResolver({ path, fallback: () => fallback }));
+  return opened(new DaemonResolver({ connection: new DaemonConnection(path), fallback: () => fallback }));
 }
 
 function askedAnew(asking: DaemonResolver): Promise<string> {
@@ -146,7 +147,7 @@ describe('without aarpd', () => {
   it('what is no address is refused as there', async () => {
     const asking = opened(
       new DaemonResolver({
-        path,
+        connection: new DaemonConnection(path),
         fallback: () =>
           Object.assign(here(), { resolve: (text: string) => Promise.reject(new UsageError(`${text}: no address`)) }),
       }),

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DaemonConnection } from '../../src/aarp/io/daemon-connection.ts';
 import { DaemonResolver } from '../../src/aarp/io/daemon-resolver.ts';
 import { LineClient } from '../aarp/line-client.ts';
 import { TableResolver } from '../aarp/table-resolver.ts';
@@ -285,7 +286,7 @@ describe('its clients', () => {
   it('get their answer when it is killed while they wait', async () => {
     const program = await aarpd();
     const fallback = new TableResolver({ '::1': '::1', '2001:db8::53': '2001:db8::e' });
-    const resolver = new DaemonResolver({ path: socket, fallback: () => fallback });
+    const resolver = new DaemonResolver({ connection: new DaemonConnection(socket), fallback: () => fallback });
     open.add(resolver);
     await resolver.resolve('::1');
     expect(fallback.asked).toEqual([]);

@@ -1,32 +1,17 @@
 /**
- * Resolver through aarpd: one connection a process, made with the first question, over which questions go without
- * waiting for each other. Whatever aarpd does, callers get an answer: what it can't be asked, or does not answer in
+ * Resolver through aarpd. Whatever aarpd does, callers get an answer: what it can't be asked, or does not answer in
  * time, is asked of the resolver in this process.
- *
- * Life-cycle of the connection: asked for -> connected -> gone (refused, ended, not understood, silent). A question that
- * comes a while after that asks for it again. It keeps the process alive only while somebody waits for an answer.
  */
-import { Socket } from 'node:net';
 import { canonicalAddress } from '../../core/address.ts';
-import { WireError } from '../../core/errors.ts';
-import { earliest, type Instant } from '../../core/time.ts';
+import type { Instant } from '../../core/time.ts';
 import { Alarm, monotonicNow } from '../../host/clock.ts';
-import { nativeConnect } from '../../host/native.ts';
-import {
-  formatRequest,
-  lineAddress,
-  MAX_LINE_BYTES,
-  PROTOCOL_VERSION,
-  parseReply,
-  type Reply,
-  type Request,
-} from '../daemon-protocol.ts';
-import { LineReader } from '../line-reader.ts';
+import { lineAddress, type Reply } from '../daemon-protocol.ts';
 import { type Resolution, type Resolver, UnresolvedError } from '../resolution.ts';
+import type { DaemonConnection } from './daemon-connection.ts';
 
 export interface DaemonResolverOptions {
-  /** Of aarpd's socket. */
-  readonly path: string;
+  /** Closed with the resolver. */
+  readonly connection: DaemonConnection;
   /** The resolver that is asked instead; made when it is first needed, and closed with this one. May throw. */
   fallback(): Resolver;
 }
@@ -39,11 +24,6 @@ const MAX_PENDING = 1_024;
 const MAX_COPIES = 1_024;
 /** However that is missed which ends a copy's life: what aarpd forgets, it tells. */
 const COPY_MS = 10_000;
-/** Between a connection that is gone and the next: doubled while none answers. A restart takes about a second. */
-const RETRY_MS = 500;
-const LONGEST_RETRY_MS = 60_000;
-const WATCH: Request = { id: 'watch', verb: 'watch' };
-const HELLO: Request = { id: 'hello', verb: 'hello', version: PROTOCOL_VERSION };
 
 interface Pending {
   readonly id: string;
@@ -55,22 +35,18 @@ interface Pending {
 
 export class DaemonResolver implements Resolver {
   readonly #options: DaemonResolverOptions;
+  readonly #connection: DaemonConnection;
   #fallback: Resolver | undefined;
-  #link: DaemonLink | undefined;
-  #retryAt: Instant = 0;
-  #retryMs = RETRY_MS;
   #closed = false;
-  /** Since when the daemon owes an answer that takes no time. */
-  #doubtedAt: Instant | undefined;
-  #lastId = 0;
-  /** By id, in the order of asking. */
+  /** By address, in the order of asking. */
   readonly #pending = new Map<string, Pending>();
-  readonly #pendingByAddress = new Map<string, Pending>();
   readonly #copies = new Map<string, { readonly resolution: Resolution; readonly at: Instant }>();
   readonly #alarm = new Alarm((now) => this.#losePatience(now));
 
   constructor(options: DaemonResolverOptions) {
     this.#options = options;
+    this.#connection = options.connection;
+    this.#connection.watch((words) => this.#forget(words));
     this.#alarm.unref();
   }
 
@@ -78,11 +54,9 @@ export class DaemonResolver implements Resolver {
     const address = lineAddress(text);
     if (this.#closed) throw new UnresolvedError(address ?? text, 'closed');
     if (address === undefined) return await this.#askHere(text);
-    const known = this.cached(address) ?? this.#pendingByAddress.get(address)?.promise;
+    const known = this.cached(address) ?? this.#pending.get(address)?.promise;
     if (known !== undefined) return await known;
-    const mayAsk = this.#pending.size < MAX_PENDING && this.#doubtedAt === undefined;
-    const link = mayAsk ? this.#connection() : undefined;
-    return await (link === undefined ? this.#askHere(address) : this.#ask(link, address));
+    return await (this.#ask(address) ?? this.#askHere(address));
   }
 
   cached(address: string): Resolution | undefined {
@@ -98,7 +72,7 @@ export class DaemonResolver implements Resolver {
 
   failed(address: string, unicast: string): void {
     this.#copies.delete(address);
-    this.#connection()?.send({ id: this.#nextId(), verb: 'failed', address, unicast });
+    this.#connection.tell({ verb: 'failed', address, unicast });
     this.#fallback?.failed(address, unicast);
   }
 
@@ -106,18 +80,18 @@ export class DaemonResolver implements Resolver {
     const address = text === undefined ? undefined : canonicalAddress(text);
     if (address === undefined) this.#copies.clear();
     else this.#copies.delete(address);
-    this.#connection()?.send({ id: this.#nextId(), verb: 'flush', ...(address !== undefined && { address }) });
+    this.#connection.tell({ verb: 'flush', ...(address !== undefined && { address }) });
     this.#fallback?.flush(address);
   }
 
   close(): void {
-    const link = this.#link;
     this.#closed = true;
-    this.#link = undefined;
-    link?.close();
-    this.#alarm.set(undefined);
     this.#copies.clear();
-    for (const pending of this.#take()) pending.settle(new UnresolvedError(pending.address, 'closed'));
+    for (const pending of [...this.#pending.values()]) {
+      this.#remove(pending);
+      pending.settle(new UnresolvedError(pending.address, 'closed'));
+    }
+    this.#connection.close();
     this.#fallback?.close();
   }
 
@@ -126,50 +100,31 @@ export class DaemonResolver implements Resolver {
     return await this.#fallback.resolve(address);
   }
 
-  #nextId(): string {
-    this.#lastId = (this.#lastId + 1) % 2 ** 32;
-    return this.#lastId.toString(36);
-  }
-
-  /** The connection, made if it is time for it. */
-  #connection(): DaemonLink | undefined {
-    if (this.#link !== undefined || this.#closed || monotonicNow() < this.#retryAt) return this.#link;
-    const link = new DaemonLink(this.#options.path, {
-      onReply: (reply) => this.#heard(reply),
-      onGone: () => this.#lost(link),
-    });
-    this.#link = link;
-    link.send(HELLO);
-    link.send(WATCH);
-    return link;
-  }
-
-  #ask(link: DaemonLink, address: string): Promise<Resolution> {
-    const id = this.#nextId();
-    const askedAt = monotonicNow();
+  /** Undefined where aarpd can't be asked now. */
+  #ask(address: string): Promise<Resolution> | undefined {
+    if (this.#pending.size >= MAX_PENDING) return undefined;
     const { promise, settle } = openQuestion();
-    const pending: Pending = { id, address, askedAt, promise, settle };
-    this.#pending.set(id, pending);
-    this.#pendingByAddress.set(address, pending);
+    const id = this.#connection.ask(
+      { verb: 'resolve', address },
+      {
+        onReply: (reply) => {
+          this.#remove(pending);
+          settle(this.#outcomeOf(reply, address));
+        },
+        onLost: () => {
+          this.#remove(pending);
+          settle(this.#askHere(address));
+        },
+      },
+    );
+    if (id === undefined) return undefined;
+    const pending: Pending = { id, address, askedAt: monotonicNow(), promise, settle };
+    this.#pending.set(address, pending);
     if (this.#pending.size === 1) {
-      link.ref();
+      this.#connection.hold();
       this.#rearm();
     }
-    link.send({ id, verb: 'resolve', address });
     return promise;
-  }
-
-  #heard(reply: Reply): void {
-    if (reply.id === HELLO.id) {
-      if (reply.kind === 'error') this.#link?.close();
-      else this.#retryMs = RETRY_MS;
-      return;
-    }
-    if (reply.kind === 'event') return this.#forget(reply.words);
-    const pending = this.#pending.get(reply.id);
-    if (pending === undefined) return; // answered from here meanwhile
-    this.#remove(pending);
-    pending.settle(this.#outcomeOf(reply, pending.address));
   }
 
   /** Copies of what aarpd has forgotten: somebody found a member dead, or the host has a new address. */
@@ -198,124 +153,27 @@ export class DaemonResolver implements Resolver {
     return resolution;
   }
 
-  /**
-   * Those who have waited long enough are answered from here. The daemon may be waiting for probes, or not be there at
-   * all: it is asked something that takes no time, and given up if that is not answered either.
-   */
+  /** Those who have waited long enough are answered from here: aarpd waits for probes, or is not there at all. */
   #losePatience(now: Instant): void {
     const late = [...this.#pending.values()].filter(({ askedAt }) => askedAt + PATIENCE_MS <= now);
+    const [first] = late;
     for (const pending of late) {
+      this.#connection.forget(pending.id);
       this.#remove(pending);
       pending.settle(this.#askHere(pending.address));
     }
-    const link = this.#link;
-    if (link === undefined) return;
-    const [first] = late;
-    if (link.heardAt >= (this.#doubtedAt ?? now)) this.#doubtedAt = undefined;
-    if (now - (this.#doubtedAt ?? now) >= PATIENCE_MS) return link.close();
-    if (first !== undefined && this.#doubtedAt === undefined && link.heardAt < first.askedAt) {
-      this.#doubtedAt = now;
-      link.send(HELLO);
-    }
+    if (first !== undefined) this.#connection.doubt(first.askedAt);
     this.#rearm();
   }
 
   #rearm(): void {
     const [next] = this.#pending.values();
-    const from = earliest(this.#doubtedAt, next?.askedAt);
-    this.#alarm.set(from === undefined ? undefined : from + PATIENCE_MS);
+    this.#alarm.set(next === undefined ? undefined : next.askedAt + PATIENCE_MS);
   }
 
-  #remove({ id, address }: Pending): void {
-    this.#pending.delete(id);
-    this.#pendingByAddress.delete(address);
-    if (this.#pending.size === 0) this.#link?.unref();
-  }
-
-  #lost(link: DaemonLink): void {
-    if (this.#link !== link) return;
-    this.#link = undefined;
-    this.#doubtedAt = undefined;
-    this.#retryAt = monotonicNow() + this.#retryMs;
-    this.#retryMs = Math.min(2 * this.#retryMs, LONGEST_RETRY_MS);
-    for (const { address, settle } of this.#take()) settle(this.#askHere(address));
-  }
-
-  #take(): Pending[] {
-    const all = [...this.#pending.values()];
-    this.#pending.clear();
-    this.#pendingByAddress.clear();
-    return all;
-  }
-}
-
-interface LinkEvents {
-  onReply(reply: Reply): void;
-  /** Once, not inside a call of ours but `close`. */
-  onGone(): void;
-}
-
-/** The connection, which is gone with the first thing that goes wrong. */
-class DaemonLink {
-  /** When something was heard last. */
-  heardAt: Instant = 0;
-  readonly #socket = new Socket();
-  readonly #lines = new LineReader(MAX_LINE_BYTES);
-  readonly #events: LinkEvents;
-  #gone = false;
-
-  constructor(path: string, events: LinkEvents) {
-    this.#events = events;
-    this.#socket.on('data', (bytes: Buffer) => this.#hear(bytes));
-    this.#socket.on('error', () => this.close()); // why it is gone makes no difference
-    this.#socket.on('close', () => this.close());
-    nativeConnect.call(this.#socket, { path });
-    this.unref();
-  }
-
-  send(request: Request): void {
-    if (this.#gone) return;
-    // One system call for what is asked in one go.
-    if (this.#socket.writableCorked === 0) {
-      this.#socket.cork();
-      process.nextTick(() => this.#socket.uncork());
-    }
-    this.#socket.write(formatRequest(request), 'latin1');
-  }
-
-  ref(): void {
-    this.#socket.ref();
-  }
-
-  unref(): void {
-    this.#socket.unref();
-  }
-
-  close(): void {
-    if (this.#gone) return;
-    this.#gone = true;
-    this.#socket.destroy();
-    this.#events.onGone();
-  }
-
-  #hear(bytes: Buffer): void {
-    this.heardAt = monotonicNow();
-    this.#lines.push(bytes);
-    for (let line = this.#lines.next(); line !== undefined && !this.#gone; line = this.#lines.next()) {
-      const reply = line.text === undefined ? undefined : replyOf(line.text);
-      if (reply === undefined) return this.close();
-      this.#events.onReply(reply);
-    }
-  }
-}
-
-/** Undefined from whoever does not speak the protocol. */
-function replyOf(line: string): Reply | undefined {
-  try {
-    return parseReply(line);
-  } catch (error) {
-    if (error instanceof WireError) return undefined;
-    throw error;
+  #remove({ address }: Pending): void {
+    this.#pending.delete(address);
+    if (this.#pending.size === 0) this.#connection.letGo();
   }
 }
 

@@ -5,7 +5,12 @@
 import { isLoopback, isUnspecified, type TransportAddress } from '../../core/address.ts';
 import { toHex } from '../../core/bytes.ts';
 import { WireError } from '../../core/errors.ts';
-import { type AddressChange, type AddressWatch, openAddressWatch } from '../../host/address-watch.ts';
+import {
+  type AddressChange,
+  type AddressInformer,
+  type AddressWatch,
+  openAddressWatch,
+} from '../../host/address-watch.ts';
 import { after } from '../../host/clock.ts';
 import { findableAddresses, type LocalAddress, rereadLocalAddresses } from '../../host/local-addresses.ts';
 import { requireTcpHandles } from '../../host/tcp-connection.ts';
@@ -69,6 +74,8 @@ export interface EndpointOptions {
   readonly sourcesFor?: SourcesFor;
   /** Addresses (canonical text) that several hosts may have: a session goes on at its peer's own ones. */
   readonly mayBeAnycast?: (ip: string) => boolean;
+  /** Tells of changes of addresses where this process has no way to hear of them at once. */
+  readonly addressInformer?: AddressInformer;
   onLife?(event: SessionLifeEvent): void;
   /** Something doesn't work as it should but nothing breaks: for logs. */
   onWarning?(message: string): void;
@@ -152,8 +159,8 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
     return this.#opener.verdict(address, port);
   }
 
-  rememberPlain(address: string, port: number): void {
-    this.#opener.rememberPlain(address, port);
+  rememberPlain(address: string, port: number, ttlMs?: number): void {
+    this.#opener.rememberPlain(address, port, ttlMs);
   }
 
   open(request: OpenRequest, handlers: OpenHandlers): PendingOpen {
@@ -334,7 +341,7 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
   #openWatch(): void {
     this.#watchSoon = undefined;
     if (this.#watch !== undefined) return;
-    this.#watch = openAddressWatch();
+    this.#watch = openAddressWatch({ informer: this.#options.addressInformer });
     this.#watch.subscribe((change) => this.#addressesChanged(change));
     this.#acceptor.addressesChanged(); // perhaps, since they were read to listen
   }

@@ -185,8 +185,8 @@ export interface EndpointCounters extends PacketCounters {
 export interface MobilityEndpoint {
   /** Synchronous and cheap: decides whether a connect has to wait for anything. */
   verdict(address: string, port: number): Verdict;
-  /** The plain connect won, or nothing answered: remember. */
-  rememberPlain(address: string, port: number): void;
+  /** The plain connect won, or nothing answered: remember, for `ttlMs` at most. */
+  rememberPlain(address: string, port: number, ttlMs?: number): void;
   open(request: OpenRequest, handlers: OpenHandlers): PendingOpen;
   listen(request: ListenRequest): ListenHandle;
   sessions(): SessionInfo[];

@@ -89,10 +89,10 @@ export class Opener implements FirstContactsHost {
     return this.#verdicts.get(now, destination);
   }
 
-  rememberPlain(ip: string, port: number): void {
+  rememberPlain(ip: string, port: number, ttlMs?: number): void {
     const destination = formatTransportAddress({ ip, port });
     // The answer to an L4_INIT may have come while the plain connect won.
-    if (this.verdict(ip, port) === 'unknown') this.#verdicts.remember(monotonicNow(), destination, 'plain');
+    if (this.verdict(ip, port) === 'unknown') this.#verdicts.remember(monotonicNow(), destination, 'plain', ttlMs);
   }
 
   open(request: OpenRequest, handlers: OpenHandlers): PendingOpen {

@@ -29,9 +29,9 @@ export class VerdictCache {
     return 'unknown';
   }
 
-  remember(now: Instant, destination: string, verdict: 'plain' | 'aware'): void {
+  remember(now: Instant, destination: string, verdict: 'plain' | 'aware', ttlMs: number = GOOD_FOR_MS): void {
     this.#entries.delete(destination);
-    this.#entries.set(destination, { verdict, until: now + GOOD_FOR_MS });
+    this.#entries.set(destination, { verdict, until: now + Math.min(ttlMs, GOOD_FOR_MS) });
     if (this.#entries.size <= this.#most) return;
     for (const oldest of this.#entries.keys()) {
       this.#entries.delete(oldest);
