@@ -8,7 +8,7 @@
  *
  * A program may import it too, to look: `sessions()` lists what runs, `stats()` counts what came and what was turned
  * away, `uninstall()` takes everything back. Turns in a session's life are published on the diagnostics channels
- * `mobisock:session:open|move|suspend|resume|close`.
+ * `mobisock:session:open|move|suspend|resume|close`, members of anycast addresses on `mobisock:aarp:resolve`.
  */
 import type { EndpointCounters, SessionInfo } from './l4mob/io/mobile-stream.ts';
 import { type Installation, install } from './socket/install.ts';

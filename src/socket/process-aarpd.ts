@@ -7,8 +7,9 @@ import { DaemonResolver } from '../aarp/io/daemon-resolver.ts';
 import { DaemonVerdicts } from '../aarp/io/daemon-verdicts.ts';
 import { EmbeddedResolver } from '../aarp/io/embedded-resolver.ts';
 import type { Resolver } from '../aarp/resolution.ts';
-import { debug } from './diagnostics.ts';
+import { debug, resolveReporter } from './diagnostics.ts';
 import type { Policy } from './policy/policy.ts';
+import { ReportedResolver } from './reported-resolver.ts';
 
 let connection: DaemonConnection | undefined;
 let resolver: Resolver | undefined;
@@ -21,11 +22,13 @@ export function processAarpd(path: string): DaemonConnection {
 }
 
 /** Through the service of this host, where the policy knows one. @throws Error that says why no probe can be sent. */
-export function processResolver({ aarpd: path }: Pick<Policy, 'aarpd'>): Resolver {
-  resolver ??=
+export function processResolver({ aarpd: path, events }: Pick<Policy, 'aarpd' | 'events'>): Resolver {
+  resolver ??= new ReportedResolver(
     path === undefined
       ? makeResolver()
-      : new DaemonResolver({ connection: processAarpd(path), fallback: makeResolver });
+      : new DaemonResolver({ connection: processAarpd(path), fallback: makeResolver }),
+    resolveReporter(events),
+  );
   return resolver;
 }
 

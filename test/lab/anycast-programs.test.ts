@@ -68,6 +68,8 @@ describe.skipIf(missing)('an unmodified program', () => {
         const peer = command.way === 'fetch' ? {} : { peer: ANYCAST };
         expect(result, JSON.stringify(command)).toMatchObject({ ...expected, ...peer });
       }
+      const resolved = { address: ANYCAST, kind: 'anycast', unicast: network.unicastOf('near'), confirmed: true };
+      expect(client.program.reports('aarp:resolve')).toEqual([expect.objectContaining(resolved)]);
       const opened = client.program.reports('session:open');
       expect(opened).toHaveLength(mobility === 'off' ? 0 : STREAM_WAYS.length);
       // A later session goes to any of the member's addresses.
