@@ -1,49 +1,28 @@
 /** The resolver through aarpd, and what becomes of its callers when aarpd does not answer. */
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
 import net, { type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Daemon, openDaemon } from '../../src/aarp/io/daemon.ts';
+import { describe, expect, it } from 'vitest';
+import type { Daemon } from '../../src/aarp/io/daemon.ts';
 import { DaemonConnection } from '../../src/aarp/io/daemon-connection.ts';
 import { DaemonResolver } from '../../src/aarp/io/daemon-resolver.ts';
 import { samplesOf } from '../../src/aarp/metrics.ts';
 import { UnresolvedError } from '../../src/aarp/resolution.ts';
 import { UsageError } from '../../src/core/errors.ts';
+import { DaemonBed } from './daemon-bed.ts';
 import { TableResolver } from './table-resolver.ts';
 
 const SERVICE = 'fd00::53';
 
-let directory: string;
-let path: string;
-const open: { close(): unknown }[] = [];
-
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'aarpd-'));
-  path = join(directory, 'aarpd.sock');
-});
-afterEach(async () => {
-  for (const thing of open.splice(0).reverse()) await thing.close();
-  rmSync(directory, { recursive: true });
-});
-
-function opened<T extends { close(): unknown }>(thing: T): T {
-  open.push(thing);
-  return thing;
-}
+const bed = new DaemonBed();
+const opened = bed.opened.bind(bed);
+const daemon = (resolver: TableResolver): Promise<Daemon> => bed.start(resolver);
 
 /** aarpd names one member, this process another: so that it shows who was asked. */
 const behindDaemon = (): TableResolver => new TableResolver({ [SERVICE]: '2001:db8::d' });
 const here = (): TableResolver => new TableResolver({ [SERVICE]: '2001:db8::e' });
 
-async function daemon(resolver: TableResolver): Promise<Daemon> {
-  const options = { software: 'mobisock/test', otherMetrics: () => [], warn: () => {} };
-  return opened(await openDaemon({ listen: { path, mode: 0o600 }, resolver, ...options }));
-}
-
 function resolver(fallback: TableResolver = here()): DaemonResolver {
-  return opened(new DaemonResolver({ connection: new DaemonConnection(path), fallback: () => fallback }));
+  return opened(new DaemonResolver({ connection: new DaemonConnection(bed.path), fallback: () => fallback }));
 }
 
 function askedAnew(asking: DaemonResolver): Promise<string> {
@@ -147,7 +126,7 @@ describe('without aarpd', () => {
   it('what is no address is refused as there', async () => {
     const asking = opened(
       new DaemonResolver({
-        connection: new DaemonConnection(path),
+        connection: new DaemonConnection(bed.path),
         fallback: () =>
           Object.assign(here(), { resolve: (text: string) => Promise.reject(new UsageError(`${text}: no address`)) }),
       }),
@@ -180,7 +159,7 @@ describe('without aarpd', () => {
       socket.on('error', () => {});
       socket.once('data', () => act(socket));
     });
-    server.listen(path);
+    server.listen(bed.path);
     await once(server, 'listening');
     opened(server);
     const fallback = here();

@@ -111,17 +111,7 @@ describe.skipIf(missing)('processes that share an aarpd', { timeout: 30_000 }, (
 
   test('hear from it of addresses that come and go, where they can’t hear the kernel', async () => {
     await startAarpd();
-    const withoutKoffi = `
-      import Module from 'node:module';
-      const load = Module._load;
-      Module._load = (request, ...rest) => {
-        if (request === 'koffi') throw new Error('not installed');
-        return load(request, ...rest);
-      };`;
-    const env = {
-      MOBISOCK_AARPD: socket,
-      NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(withoutKoffi)}`,
-    };
+    const env = { MOBISOCK_AARPD: socket, NODE_OPTIONS: '--no-addons' };
     const { client, server } = await startPair(lab, { client: { send: PACED, env } });
     const watch = await MoveWatch.start(lab.client);
     const pauses: Pauses = { client: [], server: [] };
