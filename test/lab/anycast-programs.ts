@@ -25,6 +25,7 @@ export interface Use {
   readonly peer?: string;
   /** Where a datagram came from, as the program sees it. */
   readonly from?: string;
+  readonly localPort?: number;
   readonly sockets?: number;
   /** Where `sessions()` says that their paths lead. */
   readonly sessions?: readonly string[];

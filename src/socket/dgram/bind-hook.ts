@@ -84,7 +84,7 @@ function awaitReceiving(layer: Layer, socket: dgram.Socket): void {
     BEGINNING.liftFrom(handle, native);
     if (!layer.enabled) return;
     // Mobility comes above it.
-    if (layer.knowsAnycast) resolveAnycast(layer, handle);
+    if (layer.knowsAnycast) resolveAnycast(layer, state, handle);
     makeMobile(layer, state, handle);
   });
 }

@@ -15,6 +15,8 @@ export interface SendRequest {
   oncomplete?: (this: SendRequest, status: number, sent: number) => void;
   /** Keeps the memory until it is sent. */
   list?: readonly ArrayBufferView[];
+  /** Made here, not by node for a `send` of the application. */
+  isOurs?: true;
 }
 
 /** `rinfo` before node adds the size. */
@@ -139,7 +141,9 @@ export function newHandleLike(handle: UdpHandle): UdpHandle {
 /** Throws where node's bindings are hidden. */
 export function newSendRequest(): SendRequest {
   binding ??= nodeBinding<UdpBinding>('udp_wrap');
-  return new binding.SendWrap();
+  const request = new binding.SendWrap();
+  request.isOurs = true;
+  return request;
 }
 
 /** The flags that node binds such a socket with. */

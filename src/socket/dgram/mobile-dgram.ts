@@ -22,7 +22,6 @@ import { debug } from '../diagnostics.ts';
 import type { AddressOut } from '../node-internals.ts';
 import { piecesOf, sentStatus } from './datagram-pieces.ts';
 import {
-  bindFlags,
   type DgramState,
   type Lookup,
   newHandleLike,
@@ -33,6 +32,7 @@ import {
 } from './dgram-internals.ts';
 import { HandleSettings, SETTERS, type Setter } from './handle-settings.ts';
 import { type HandleMethods, HandleShadows } from './handle-shadows.ts';
+import { bindAgain, keepPort } from './kept-port.ts';
 import { KernelNames } from './kernel-names.ts';
 import type { PeerPolicy } from './peer-policy.ts';
 import { retireHandle } from './retired-handle.ts';
@@ -245,7 +245,7 @@ export class MobileDgram implements DatagramPort, DatagramServiceOptions {
     const { port = 0 } = local;
     // Linux (6.18 still) goes on comparing the sources of IPv6 datagrams with the peer that a socket had.
     if (this.#family === 'IPv6') this.#renew(port);
-    else this.#keepPort(port);
+    else keepPort(this.#handle, this.#state, this.#socketName(), port);
   }
 
   closeToOthers(): void {
@@ -438,21 +438,6 @@ export class MobileDgram implements DatagramPort, DatagramServiceOptions {
     peer.before = undefined;
   }
 
-  /** Linux takes the port of a socket that did not ask for one back when it is disconnected. */
-  #keepPort(port: number): void {
-    const { address = '', port: left = 0 } = this.#socketName();
-    if (left !== port) this.#bind(address, port);
-  }
-
-  #bind(address: string, port: number): void {
-    const flags = bindFlags(this.#state);
-    const status = this.#handle.bind(address, port, flags);
-    if (status === 0) return;
-    // Somebody was quicker. The peer follows to the new port, as it follows a NAT.
-    debug('UDP port %d could not be kept: error %d', port, status);
-    this.#handle.bind(address, 0, flags);
-  }
-
   /** Another socket of the kernel on the same port, in the place of one that was disconnected. */
   #renew(port: number): void {
     const former = this.#handle;
@@ -465,7 +450,7 @@ export class MobileDgram implements DatagramPort, DatagramServiceOptions {
     // A port that the application asked for is not given back before. What waits there is lost then.
     if (left === 0) this.#retire(former);
     else former.close();
-    this.#bind(address, port);
+    bindAgain(next, this.#state, address, port);
     this.#settings?.applyTo(next);
     this.#native = this.#cast(next);
     next.recvStart();

@@ -5,7 +5,8 @@
 //
 // `times` at once; the report has a result for each. `lookup`: what the name `host` is to be resolved to; `nameServer`:
 // who is to be asked for that. UDP asks
-// again every 50 ms, by a fresh socket where the way is "udp fresh", for `giveUpMs`; after that, "silence".
+// again every 50 ms, by a fresh socket where the way is "udp fresh", by the one of the last time where it is "udp kept",
+// for `giveUpMs`; after that, "silence".
 import dgram from 'node:dgram';
 import dns from 'node:dns';
 import { EventEmitter, once } from 'node:events';
@@ -133,6 +134,28 @@ async function askByDatagrams({ giveUpMs = 5_000 }, open) {
   }
 }
 
+const kept = new Map();
+
+/** By the connected socket that an earlier command has left open, with its port. */
+async function askByKeptSocket({ host, port, giveUpMs = 5_000 }) {
+  const socket = kept.get(host) ?? dgram.createSocket('udp6');
+  if (!kept.has(host)) {
+    kept.set(host, socket);
+    socket.connect(port, host);
+    await once(socket, 'connect');
+  }
+  const ask = () => socket.send('who');
+  const again = setInterval(ask, ASK_AGAIN_MS);
+  try {
+    ask();
+    const [text, { address }] = await once(socket, 'message', { signal: AbortSignal.timeout(giveUpMs) });
+    const peer = socket.remoteAddress();
+    return { text: String(text), peer: peer.address, from: address, localPort: socket.address().port };
+  } finally {
+    clearInterval(again);
+  }
+}
+
 async function askNameServer(client, { ask }) {
   const [[text]] = await promisify(client.resolveTxt).call(client, ask);
   return { text, peer: client.getServers().join() };
@@ -166,6 +189,7 @@ const WAYS = {
       await once(socket, 'connect');
       return { ask: () => socket.send('who'), peer: () => socket.remoteAddress().address };
     }),
+  'udp kept': askByKeptSocket,
   'udp fresh': askByFreshSockets,
   'udp send': (command) =>
     askByDatagrams(command, (socket) => ({ ask: () => socket.send('who', command.port, command.host) })),

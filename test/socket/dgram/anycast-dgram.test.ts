@@ -10,6 +10,14 @@ const ANYCAST = '127.9.9.9';
 const MEMBER = '127.0.0.1';
 const OTHER_MEMBER = '127.0.0.2';
 
+interface Deserted {
+  readonly resolver: HeldResolver;
+  readonly port: number;
+  readonly socket: dgram.Socket;
+  readonly silent: dgram.Socket;
+  readonly heard: string[];
+}
+
 function anycastLayer(mobility: 'off' | 'prefer'): HeldResolver {
   const resolver = new HeldResolver();
   mobileLayer({ mobility, anycast: { mayBe: (address) => address === ANYCAST, resolver: () => resolver } });
@@ -110,17 +118,54 @@ for (const mobility of ['off', 'prefer'] as const) {
     expect(resolver.left).toEqual([OTHER_MEMBER]);
   });
 
-  it(`where a connected member refuses, the next connect asks anew (${mobility})`, async () => {
+  it(`where a connected member refuses, the socket goes on with another one, if there is one (${mobility})`, async () => {
     const resolver = anycastLayer(mobility);
     resolver.known.set(ANYCAST, OTHER_MEMBER);
     const port = await member(MEMBER);
     const socket = await bound('127.0.0.1');
     socket.connect(port, ANYCAST);
     await once(socket, 'connect');
-    const refused = once(socket, 'error');
-    socket.send('x');
-    expect((await refused)[0]).toMatchObject({ code: 'ECONNREFUSED' });
+    const { port: own } = socket.address();
+    const answer = next(socket);
+    const again = setInterval(() => socket.send('x'), 50);
+    await resolver.answer(MEMBER);
+    expect(await answer).toEqual({ text: `${MEMBER} x`, from: ANYCAST, port });
+    clearInterval(again);
     expect(resolver.left).toEqual([OTHER_MEMBER]);
+    expect([socket.address().port, socket.remoteAddress().address]).toEqual([own, ANYCAST]);
+  });
+
+  it(`where there is none, the application is told, and is not kept waiting each time (${mobility})`, async () => {
+    const resolver = anycastLayer(mobility);
+    resolver.known.set(ANYCAST, OTHER_MEMBER);
+    const port = await member(MEMBER);
+    const socket = await bound('127.0.0.1');
+    socket.connect(port, ANYCAST);
+    await once(socket, 'connect');
+    for (const answer of [() => resolver.answer(undefined), () => {}]) {
+      const refused = once(socket, 'error');
+      socket.send('x');
+      await answer();
+      expect((await refused)[0]).toMatchObject({ code: 'ECONNREFUSED' });
+    }
+    expect(resolver.left).toEqual([OTHER_MEMBER]);
+  });
+
+  it(`a connected member that never answered is not left: programs that only send have no others (${mobility})`, async () => {
+    const resolver = anycastLayer(mobility);
+    resolver.known.set(ANYCAST, OTHER_MEMBER);
+    const silent = await bound(OTHER_MEMBER);
+    const socket = await bound('127.0.0.1');
+    socket.connect(silent.address().port, ANYCAST);
+    await once(socket, 'connect');
+    let heard = 0;
+    silent.on('message', () => {
+      heard += 1;
+    });
+    const again = setInterval(() => socket.send('x'), 50);
+    onTestFinished(() => clearInterval(again));
+    await expect.poll(() => heard, { timeout: 5_000 }).toBeGreaterThan(20);
+    expect(resolver.left).toEqual([]);
   });
 
   it(`sends as asked where nobody answers probes (${mobility})`, async () => {
@@ -140,3 +185,70 @@ for (const mobility of ['off', 'prefer'] as const) {
     expect(resolver.asked).toEqual([]);
   });
 }
+
+/** A socket connected to OTHER_MEMBER, which has answered it and answers nothing more; and what that hears. */
+async function deserted(mobility: 'off' | 'prefer'): Promise<Deserted> {
+  const resolver = anycastLayer(mobility);
+  resolver.known.set(ANYCAST, OTHER_MEMBER);
+  const silent = await bound(OTHER_MEMBER);
+  const { port } = silent.address();
+  const socket = await bound('127.0.0.1');
+  socket.connect(port, ANYCAST);
+  await once(socket, 'connect');
+  socket.send('0');
+  const [, { port: to, address }] = (await once(silent, 'message')) as [Buffer, AddressInfo];
+  silent.send('answer', to, address);
+  await once(socket, 'message');
+  const heard: string[] = [];
+  silent.on('message', (text) => heard.push(String(text)));
+  return { resolver, port, socket, silent, heard };
+}
+
+it('a connected member that has answered and owes answers is left, and nothing is lost after that', async () => {
+  const { resolver, port, socket, heard } = await deserted('off');
+  const { port: own } = socket.address();
+  const other = await bound(MEMBER, port);
+  const arrived: string[] = [];
+  let sent = 0;
+  const send = (): void => socket.send(String(++sent));
+  const again = setInterval(send, 50);
+  onTestFinished(() => clearInterval(again));
+  await expect.poll(() => resolver.left).toEqual([OTHER_MEMBER]);
+  const heardByThen = heard.length;
+  other.on('message', (text, { port: to, address }) => {
+    arrived.push(String(text));
+    other.send(`${MEMBER} ${text}`, to, address);
+  });
+  send();
+  send();
+  const answer = next(socket);
+  await resolver.answer(MEMBER);
+  expect(await answer).toMatchObject({ from: ANYCAST, port });
+  await expect.poll(() => arrived.length).toBeGreaterThan(4);
+  clearInterval(again);
+  await expect.poll(() => arrived.length + heard.length).toBe(sent);
+  expect(heard).toHaveLength(heardByThen);
+  const texts = [...heard, ...arrived].filter((text) => /^\d+$/.test(text));
+  expect(texts).toEqual(Array.from({ length: sent }, (_, i) => String(i + 1)));
+  expect([socket.address().port, socket.remoteAddress().address]).toEqual([own, ANYCAST]);
+});
+
+it('what waits when the application disconnects goes where it was connected to', async () => {
+  const { resolver, socket, heard } = await deserted('off');
+  const again = setInterval(() => socket.send('x'), 50);
+  await expect.poll(() => resolver.left).toEqual([OTHER_MEMBER]);
+  clearInterval(again);
+  socket.send('last');
+  socket.disconnect();
+  await expect.poll(() => heard.at(-1)).toBe('last');
+  await resolver.answer(MEMBER);
+  expect(() => socket.remoteAddress()).toThrow(expect.objectContaining({ code: 'ERR_SOCKET_DGRAM_NOT_CONNECTED' }));
+});
+
+it('a flow stays with its member, which knows of it, though that leaves all without an answer', async () => {
+  const { resolver, socket, heard } = await deserted('prefer');
+  const again = setInterval(() => socket.send('x'), 50);
+  onTestFinished(() => clearInterval(again));
+  await expect.poll(() => heard.length, { timeout: 5_000 }).toBeGreaterThan(20);
+  expect(resolver.left).toEqual([]);
+});
