@@ -19,6 +19,10 @@ import type { Instant } from '../core/time.ts';
 import { NONCE_BYTES, type Probe, type ProbeMethod, Question } from './question.ts';
 import { ANSWER_LIMIT_MS, type UnresolvedReason } from './resolution.ts';
 
+/** What may have passed before: aarpd has been waited for in vain, and this process is busy. */
+const DETOUR_MS = 500;
+/** Time for the address, and after it for a candidate, to be asked three times and not to answer. */
+export const INQUIRY_LIMIT_MS: number = ANSWER_LIMIT_MS - DETOUR_MS;
 /** A member seldom has more addresses, and a liar who lists more must not make us ask them all. */
 export const MAX_CANDIDATES = 8;
 
@@ -85,7 +89,7 @@ export class Inquiry {
     this.#init = init;
     this.#shunned = new Set(init.shunned);
     this.address = init.address;
-    this.deadline = init.now + ANSWER_LIMIT_MS;
+    this.deadline = init.now + INQUIRY_LIMIT_MS;
     this.#main = this.#ask(init.address, init.startAt);
     for (const ip of init.candidates) this.#addCandidate(init.startAt, ip, 0);
     if (this.#main.isOver) this.#decideIfDone();

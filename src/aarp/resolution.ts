@@ -61,5 +61,5 @@ export interface Resolver {
   close(): void;
 }
 
-/** Nobody waits longer: the time in which a probe, its repetitions and one confirmation have come back or never will. */
+/** Nobody waits longer, whether aarpd is asked first or not. */
 export const ANSWER_LIMIT_MS = 4_000;

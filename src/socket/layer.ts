@@ -7,6 +7,7 @@ import type { Resolver } from '../aarp/resolution.ts';
 import { canonicalAddress } from '../core/address.ts';
 import type { DatagramEndpoint } from '../l4mob/io/mobile-datagrams.ts';
 import type { MobilityEndpoint } from '../l4mob/io/mobile-stream.ts';
+import { AnycastDestinations } from './dgram/anycast-destinations.ts';
 import { type DgramState, dgramState } from './dgram/dgram-internals.ts';
 import { MemberDebts } from './dgram/member-debts.ts';
 import { debug } from './diagnostics.ts';
@@ -60,6 +61,7 @@ export class Layer {
   /** The UDP sockets that are mobile now. Their own number is the limit: each holds a descriptor. */
   readonly mobileDatagrams: Set<{ makePlain(): void }> = new Set();
   readonly memberDebts: MemberDebts = new MemberDebts();
+  readonly anycastDestinations: AnycastDestinations = new AnycastDestinations(this.memberDebts);
   readonly #makeEndpoint: () => SocketEndpoint;
   readonly #anycast: AnycastOptions | undefined;
   readonly #spellings = new Map<string, boolean>();

@@ -4,8 +4,8 @@
  * twenty times as many.
  */
 import { expect, it } from 'vitest';
+import { INQUIRY_LIMIT_MS } from '../../src/aarp/inquiry.ts';
 import type { ResolverLimits } from '../../src/aarp/limits.ts';
-import { ANSWER_LIMIT_MS } from '../../src/aarp/resolution.ts';
 import { SeededRandom } from '../sim/seeded-random.ts';
 import { AnycastWorld, type Waiter } from './anycast-world.ts';
 
@@ -98,7 +98,7 @@ it(`holds what it promises, ${SEEDS} seeds`, { timeout: 600_000 }, () => {
     world.time.pass(200_000);
     const wrong = [...world.waiters.values()].filter(
       ({ events, answeredAt = Number.POSITIVE_INFINITY, askedAt }) =>
-        events.length !== 1 || answeredAt - askedAt > ANSWER_LIMIT_MS,
+        events.length !== 1 || answeredAt - askedAt > INQUIRY_LIMIT_MS,
     );
     expect(wrong, `seed ${seed}`).toEqual([]);
     for (const { events, address } of world.waiters.values()) {

@@ -1,8 +1,8 @@
 /** The resolver core by itself, in virtual time: what it asks, what it gives out, and for how long. */
 import { describe, expect, it } from 'vitest';
 import { AddressHistory } from '../../src/aarp/address-history.ts';
+import { INQUIRY_LIMIT_MS } from '../../src/aarp/inquiry.ts';
 import { DEFAULT_RESOLVER_LIMITS, DEFAULT_RESOLVER_TIMES } from '../../src/aarp/limits.ts';
-import { ANSWER_LIMIT_MS } from '../../src/aarp/resolution.ts';
 import { UsageError } from '../../src/core/errors.ts';
 import { AnycastWorld } from './anycast-world.ts';
 
@@ -85,7 +85,7 @@ describe('an anycast address', () => {
     const world = echoOnly();
     world.serve(ANY, { dark: [ONE] });
     expect(world.resolution(ANY)).toMatchObject({ unicast: ONE, confirmed: false, ttlMs: unconfirmedMs });
-    expect(world.time.now).toBeLessThanOrEqual(ANSWER_LIMIT_MS);
+    expect(world.time.now).toBeLessThanOrEqual(INQUIRY_LIMIT_MS);
   });
 
   it('is kept for as long as a member asks, also where the echo reply named that member first', () => {
@@ -475,7 +475,7 @@ describe('limits', () => {
     world.resolve(ONE);
     const waiter = world.resolve(ANY);
     expect(world.answerOf(waiter)).toMatchObject({ type: 'unresolved', reason: 'busy' });
-    expect(world.time.now).toBe(ANSWER_LIMIT_MS);
+    expect(world.time.now).toBe(INQUIRY_LIMIT_MS);
     expect(world.resolver.entries).toBe(1);
     world.time.pass(60_000);
     expect(world.answerOf(world.resolve(ANY))).toMatchObject({ type: 'resolved' });

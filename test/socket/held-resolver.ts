@@ -6,6 +6,8 @@ export class HeldResolver implements Resolver {
   readonly known: Map<string, string> = new Map();
   readonly asked: string[] = [];
   readonly left: string[] = [];
+  /** Of what is known and answered; what is known stays until the test takes it away. */
+  ttlMs = 1_000;
   closed = false;
   readonly #waiting: { address: string; resolve: (r: Resolution) => void; reject: (e: Error) => void }[] = [];
   readonly #questions = new EventEmitter();
@@ -22,7 +24,7 @@ export class HeldResolver implements Resolver {
 
   cached(address: string): Resolution | undefined {
     const unicast = this.known.get(address);
-    return unicast === undefined ? undefined : resolution(address, unicast);
+    return unicast === undefined ? undefined : this.#resolution(address, unicast);
   }
 
   failed(address: string, unicast: string): void {
@@ -45,12 +47,13 @@ export class HeldResolver implements Resolver {
       if (unicast === undefined) reject(new UnresolvedError(address, 'silent'));
       else {
         this.known.set(address, unicast);
-        resolve(resolution(address, unicast));
+        resolve(this.#resolution(address, unicast));
       }
     }
   }
-}
 
-function resolution(address: string, unicast: string): Resolution {
-  return { address, kind: address === unicast ? 'unicast' : 'anycast', unicast, confirmed: true, ttlMs: 1000 };
+  #resolution(address: string, unicast: string): Resolution {
+    const kind = address === unicast ? 'unicast' : 'anycast';
+    return { address, kind, unicast, confirmed: true, ttlMs: this.ttlMs };
+  }
 }

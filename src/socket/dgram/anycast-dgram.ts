@@ -131,22 +131,14 @@ class AnycastDgram {
       return;
     }
     const goTo = (unicast: string): void => go(this.#destination(ip, asked, unicast));
-    const known = resolver.cached(asked)?.unicast;
-    if (known !== undefined) {
-      const isDoubtful = known !== asked && this.#layer.memberDebts.ask(monotonicNow(), debtorOf(asked, known));
-      if (!isDoubtful) return goTo(known);
-      resolver.failed(asked, known);
-    }
+    const { anycastDestinations } = this.#layer;
+    const known = anycastDestinations.known(asked, resolver);
+    if (known !== undefined) return goTo(known);
     this.#waiting++;
-    const answered = (unicast: string): void => {
+    void anycastDestinations.ask(asked, resolver).then((unicast) => {
       this.#waiting--;
       shielded(() => goTo(unicast));
-    };
-    // That nobody answers probes says nothing against sending there.
-    resolver.resolve(asked).then(
-      ({ unicast }) => answered(unicast),
-      () => answered(asked),
-    );
+    });
   }
 
   /** Where to send what goes to `unicast` as the kernel takes it, remembered as what the application calls `anycast`. */

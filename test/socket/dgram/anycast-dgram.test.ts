@@ -178,6 +178,62 @@ for (const mobility of ['off', 'prefer'] as const) {
     expect(await answer).toEqual({ text: `${ANYCAST} x`, from: ANYCAST, port });
   });
 
+  it(`does not wait a second time where nobody answers probes (${mobility})`, async () => {
+    const resolver = anycastLayer(mobility);
+    const port = await member(ANYCAST);
+    const socket = await bound('127.0.0.1');
+    const first = next(socket);
+    socket.send('1', port, ANYCAST);
+    await resolver.answer(undefined);
+    expect((await first).text).toBe(`${ANYCAST} 1`);
+    // By then silence is forgotten, and asked about again.
+    for (const text of ['2', '3']) {
+      const answer = next(socket);
+      socket.send(text, port, ANYCAST);
+      expect((await answer).text).toBe(`${ANYCAST} ${text}`);
+    }
+    expect(resolver.asked).toEqual([ANYCAST, ANYCAST]);
+  });
+
+  it(`goes on to a member whose time is over while it is asked who is to be the next (${mobility})`, async () => {
+    const resolver = anycastLayer(mobility);
+    resolver.ttlMs = 1;
+    const port = await member(MEMBER);
+    await member(OTHER_MEMBER, port);
+    const socket = await bound('127.0.0.1');
+    const ask = async (text: string): Promise<string> => {
+      const answer = next(socket);
+      socket.send(text, port, ANYCAST);
+      return (await answer).text;
+    };
+    resolver.known.set(ANYCAST, MEMBER);
+    expect(await ask('1')).toBe(`${MEMBER} 1`);
+    await expect.poll(() => performance.now()).toBeGreaterThan(performance.now() + resolver.ttlMs);
+    resolver.known.delete(ANYCAST);
+    expect(await ask('2')).toBe(`${MEMBER} 2`);
+    expect(await ask('3')).toBe(`${MEMBER} 3`);
+    expect(resolver.asked).toEqual([ANYCAST]);
+    await resolver.answer(OTHER_MEMBER);
+    expect(await ask('4')).toBe(`${OTHER_MEMBER} 4`);
+  });
+
+  it(`does not go on to a member that somebody found dead (${mobility})`, async () => {
+    const resolver = anycastLayer(mobility);
+    resolver.ttlMs = 60_000;
+    resolver.known.set(ANYCAST, OTHER_MEMBER);
+    const port = await member(MEMBER);
+    await member(OTHER_MEMBER, port);
+    const socket = await bound('127.0.0.1');
+    const first = next(socket);
+    socket.send('1', port, ANYCAST);
+    expect((await first).text).toBe(`${OTHER_MEMBER} 1`);
+    resolver.failed(ANYCAST, OTHER_MEMBER);
+    const second = next(socket);
+    socket.send('2', port, ANYCAST);
+    await resolver.answer(MEMBER);
+    expect((await second).text).toBe(`${MEMBER} 2`);
+  });
+
   it(`a socket may be bound to an address that can be anycast (${mobility})`, async () => {
     const resolver = anycastLayer(mobility);
     const socket = await bound(ANYCAST);
