@@ -1,4 +1,4 @@
-/** Source address selection, case by case: the examples of RFC 6724 section 10.1, then rule by rule. */
+/** Source address selection, case by case: every example of RFC 6724 section 10.1, then rule by rule. */
 import { describe, expect, it } from 'vitest';
 import { RFC_6724_ENTRIES } from '../../src/addrsel/default-tables.ts';
 import { LINUX_SOURCE, RFC_6724_SOURCE, ROAMING_SOURCE, type SourceDialect } from '../../src/addrsel/dialect.ts';

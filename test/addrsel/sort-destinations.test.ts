@@ -1,4 +1,4 @@
-/** Destination address selection: the examples of RFC 6724 sections 10.2 to 10.4, each rule, and the order as such. */
+/** Destination address selection: every example of RFC 6724 sections 10.2 to 10.7, each rule, and the order as such. */
 import { describe, expect, it } from 'vitest';
 import { RFC_6724_ENTRIES } from '../../src/addrsel/default-tables.ts';
 import type { Destination } from '../../src/addrsel/destination-rules.ts';
@@ -17,58 +17,95 @@ const changed = (...changes: readonly string[]): PolicyTable => {
   return own;
 };
 
-/** Sources chosen by section 5 of the RFC, as its examples have it. Both ways round. */
-function checkExample(sources: readonly string[], best: string, other: string, rule: string, own = table): void {
+/**
+ * One example: the sources, the two results in their order as `destination from source`, and the rule that decides.
+ * Sources are chosen by section 5 of the RFC. Both ways round.
+ */
+type Example = readonly [sources: readonly string[], best: string, other: string, rule: string];
+
+function checkExample([sources, best, other, rule]: Example, own = table): void {
   const addresses = sources.map(source);
-  const destinations = [best, other].map((ip): Destination => ({ ip, source: selectSource({ ip }, addresses, own) }));
+  const ips = [best, other].map((result) => result.split(' ')[0] ?? '');
+  const destinations = ips.map((ip): Destination => ({ ip, source: selectSource({ ip }, addresses, own) }));
   for (const given of [destinations, destinations.toReversed()]) {
-    const [first, second] = explainDestinations(given, own);
-    expect([first?.destination.ip, first?.beforeNext?.rule, second?.destination.ip]).toEqual([best, rule, other]);
+    const sorted = explainDestinations(given, own);
+    const results = sorted.map(({ destination: { ip, source: from } }) => `${ip} from ${from?.ip}`);
+    expect([...results, sorted[0]?.beforeNext?.rule]).toEqual([best, other, rule]);
   }
 }
 
 describe('the examples of RFC 6724 section 10.2', () => {
-  it.each([
-    [['2001:db8:1::2', 'fe80::1', '169.254.13.78'], '2001:db8:1::1', '198.51.100.121', '2'],
-    [['fe80::1', '198.51.100.117'], '198.51.100.121', '2001:db8:1::1', '2'],
-    [['2001:db8:1::2', 'fe80::1', '10.1.2.4'], '2001:db8:1::1', '10.1.2.3', '6'],
-    [['2001:db8:1::2', 'fe80::2'], 'fe80::1', '2001:db8:1::1', '8'],
-    [['2001:db8:1::2 careOf', '2001:db8:3::1 home', 'fe80::2 careOf'], '2001:db8:1::1', 'fe80::1', '4'],
-    [['2001:db8:1::2', 'fe80::2 deprecated'], '2001:db8:1::1', 'fe80::1', '3'],
-    [['2001:db8:1::2', '2001:db8:3f44::2', 'fe80::2'], '2001:db8:1::1', '2001:db8:3ffe::1', '9'],
-    [['2002:c633:6401::2', 'fe80::2'], '2002:c633:6401::1', '2001:db8:1::1', '5'],
-    [['2002:c633:6401::2', '2001:db8:1::2', 'fe80::2'], '2001:db8:1::1', '2002:c633:6401::1', '6'],
-  ])('from %j: %s before %s, by rule %s', (sources, best, other, rule) => checkExample(sources, best, other, rule));
+  const SIX = '2001:db8:1::1 from 2001:db8:1::2';
+  const LINK = 'fe80::1 from fe80::2';
+  const SIX_TO_FOUR = '2002:c633:6401::1 from 2002:c633:6401::2';
+  it.each<Example>([
+    [['2001:db8:1::2', 'fe80::1', '169.254.13.78'], SIX, '198.51.100.121 from 169.254.13.78', '2'],
+    [['fe80::1', '198.51.100.117'], '198.51.100.121 from 198.51.100.117', '2001:db8:1::1 from fe80::1', '2'],
+    [['2001:db8:1::2', 'fe80::1', '10.1.2.4'], SIX, '10.1.2.3 from 10.1.2.4', '6'],
+    [['2001:db8:1::2', 'fe80::2'], LINK, SIX, '8'],
+    [['2001:db8:1::2 careOf', '2001:db8:3::1 home', 'fe80::2 careOf'], '2001:db8:1::1 from 2001:db8:3::1', LINK, '4'],
+    [['2001:db8:1::2', 'fe80::2 deprecated'], SIX, LINK, '3'],
+    [['2001:db8:1::2', '2001:db8:3f44::2', 'fe80::2'], SIX, '2001:db8:3ffe::1 from 2001:db8:3f44::2', '9'],
+    [['2002:c633:6401::2', 'fe80::2'], SIX_TO_FOUR, '2001:db8:1::1 from 2002:c633:6401::2', '5'],
+    [['2002:c633:6401::2', '2001:db8:1::2', 'fe80::2'], SIX, SIX_TO_FOUR, '6'],
+  ])('from %j: %s before %s, by rule %s', (...example) => checkExample(example));
 });
 
-describe('the configurations of RFC 6724 sections 10.3 and 10.4', () => {
-  it('10.3.2: IPv4 preferred, with its precedence raised to 100', () => {
-    const sources = ['2001:db8::2', 'fe80::1', '169.254.13.78'];
-    checkExample(sources, '2001:db8::1', '198.51.100.121', '2', changed('::ffff:0:0/96 4 100'));
-    const global = ['2001:db8::2', 'fe80::1', '198.51.100.117'];
-    checkExample(global, '198.51.100.121', '2001:db8::1', '6', changed('::ffff:0:0/96 4 100'));
-    checkExample(global, '2001:db8::1', '198.51.100.121', '6');
+describe('the configurations of RFC 6724 sections 10.3 to 10.7', () => {
+  it('10.3: IPv4 preferred', () => {
+    const own = changed('::ffff:0:0/96 4 100');
+    const six = '2001:db8::1 from 2001:db8::2';
+    const private4 = '10.1.2.3 from 10.1.2.4';
+    checkExample([['2001:db8::2', 'fe80::1', '169.254.13.78'], six, '198.51.100.121 from 169.254.13.78', '2'], own);
+    const unscoped = '2001:db8::1 from fe80::1';
+    checkExample([['fe80::1', '198.51.100.117'], '198.51.100.121 from 198.51.100.117', unscoped, '2'], own);
+    checkExample([['2001:db8::2', 'fe80::1', '10.1.2.4'], private4, six, '6'], own);
+    checkExample([['2001:db8::2', 'fe80::1', '10.1.2.4'], six, private4, '6']);
   });
 
-  it('10.3.3: larger scopes preferred', () => {
-    const own = changed('fe80::/10 1 33', 'fec0::/10 11 37', '::/0 1 40');
-    const sources = ['2001:db8::2', 'fe80::1'];
-    checkExample(sources, 'fe80::2', '2001:db8::1', '8');
-    checkExample(sources, '2001:db8::1', 'fe80::2', '6', own);
+  it('10.4: global destinations before link-local ones', () => {
+    const own = changed('fe80::/10 1 33');
+    const [global, link] = ['2001:db8::1 from 2001:db8::2', 'fe80::1 from fe80::2'];
+    checkExample([['2001:db8::2', 'fe80::2'], global, link, '6'], own);
+    checkExample([['2001:db8::2', 'fe80::2'], link, global, '8']);
+    checkExample([['2001:db8::2 deprecated', 'fe80::2'], link, global, '3'], own);
   });
 
-  it('10.4: a multihomed site sends from and to its preferred provider', () => {
-    const own = changed('2001:db8:1::/48 14 43', '2001:db8:2::/48 15 41');
-    const sources = ['2001:db8:1::2', '2001:db8:2::2', 'fe80::2'];
-    checkExample(sources, '2001:db8:1::1', '2001:db8:2::1', '6', own);
-    checkExample(sources, '2001:db8:2::1', '2001:db8:70::1', '5', own);
+  it('10.5: two sites that have a provider between them, and use it for nothing else', () => {
+    const own = changed('2001:db8:1aaa::/48 6 43', '2001:db8:1bbb::/48 6 43');
+    const sources = ['2001:db8:1aaa::a', '2001:db8:70aa::a', 'fe80::a'];
+    const between = '2001:db8:1bbb::b from 2001:db8:1aaa::a';
+    const normal = '2001:db8:70bb::b from 2001:db8:70aa::a';
+    const third = '2001:db8:6ccc::c from 2001:db8:70aa::a';
+    checkExample([sources, normal, between, '9']);
+    checkExample([sources, '2001:db8:1ccc::c from 2001:db8:1aaa::a', third, '9']);
+    checkExample([sources, between, normal, '6'], own);
+    checkExample([sources, third, '2001:db8:1ccc::c from 2001:db8:70aa::a', '9'], own);
   });
 
   it('10.6: unique local addresses of the own site before others', () => {
     const own = changed('fd11:1111:1111::/48 14 45');
-    const sources = ['2001:db8::2', 'fd11:1111:1111:1::2', 'fe80::2'];
-    checkExample(sources, 'fd11:1111:1111::1', '2001:db8::1', '6', own);
-    checkExample(sources, '2001:db8::1', 'fd22:2222:2222::1', '5', own);
+    const sources = ['2001:db8:1::1', 'fd11:1111:1111:1::1'];
+    const global = '2001:db8:2::2 from 2001:db8:1::1';
+    const foreign = 'fd22:2222:2222:2::2 from fd11:1111:1111:1::1';
+    checkExample([sources, global, foreign, '6']);
+    // The RFC says "higher precedence" here too, but the labels 13 and 14 differ, which rule 5 looks at first.
+    checkExample([sources, global, foreign, '5'], own);
+    checkExample([sources, 'fd11:1111:1111:2::2 from fd11:1111:1111:1::1', global, '6'], own);
+    // "ff00:1" in the RFC.
+    expect(selectSource({ ip: 'ff00::1' }, sources.map(source), table)?.ip).toBe('2001:db8:1::1');
+    expect(selectSource({ ip: 'ff00::1' }, sources.map(source), own)?.ip).toBe('2001:db8:1::1');
+  });
+
+  it('10.7: 6to4 within the own site before NATed IPv4', () => {
+    const own = changed('2002:c633:6401::/48 14 45');
+    const natted = '203.0.113.1 from 10.1.2.3';
+    const relayed = '2001:db8:1::1 from 2002:c633:6401::2';
+    checkExample([['2002:c633:6401::2', '10.1.2.3'], natted, relayed, '5']);
+    const sources = ['2002:c633:6401:1::1', '10.1.2.3'];
+    const native = '2002:c633:6401:2::2 from 2002:c633:6401:1::1';
+    checkExample([sources, natted, native, '6']);
+    checkExample([sources, native, natted, '6'], own);
   });
 });
 
