@@ -204,6 +204,13 @@ export class PathKeeper {
     }
   }
 
+  /** The peer may have had it, and takes its end for ours: word of us by another way says that we live. */
+  #giveUpHello(now: Instant): void {
+    if (this.current?.confirmed !== false) return;
+    this.#init.emit({ type: 'peer-silent' });
+    this.giveUpSubflow(now, this.current);
+  }
+
   /** Closes a subflow that is of no use, and goes on as if it had been lost. */
   giveUpSubflow(now: Instant, subflow: Subflow): void {
     this.#close(subflow, false);
@@ -384,7 +391,7 @@ export class PathKeeper {
   #handleDeadline(now: Instant, name: DeadlineName): void {
     switch (name) {
       case 'confirm':
-        if (this.current?.confirmed === false) this.giveUpSubflow(now, this.current);
+        this.#giveUpHello(now);
         break;
       case 'give-up':
         this.#giveUp(now);

@@ -42,6 +42,8 @@ export class Subflow {
   /** Responder: the answer to the hello, until it has gone out. */
   answerDue: typeof RECORD_TYPE.openOk | typeof RECORD_TYPE.resumeOk | undefined;
   #refusal: Buffer | undefined;
+  /** Its first byte has come, and was no REFUSE's. */
+  #begun = false;
 
   constructor({ id, number, portPair, sealer, opener, now, roundTripMs, replaced }: SubflowInit) {
     this.id = id;
@@ -54,9 +56,10 @@ export class Subflow {
 
   /** Takes bytes as they come. Gives a REFUSE where that is what came, else calls `handle` for each record. */
   push(chunk: Buffer, handle: RecordHandler): Authenticated<Refuse> | undefined {
-    if (!this.confirmed && (this.#refusal !== undefined || chunk[0] === HELLO_TYPE.refuse)) {
+    if (this.#refusal !== undefined || (!this.#begun && chunk[0] === HELLO_TYPE.refuse)) {
       return this.#takeRefusal(chunk);
     }
+    this.#begun = true;
     this.#reader.push(chunk, handle);
     return undefined;
   }

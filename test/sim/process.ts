@@ -38,6 +38,8 @@ export interface ProcessOptions {
 abstract class Process {
   /** The process is no more. */
   crashed = false;
+  /** Where else the peer may be, as a name server says. */
+  protected hints: readonly string[] = [];
   readonly host: Host;
   readonly network: Network;
   readonly suites: readonly Suite[];
@@ -101,7 +103,7 @@ abstract class Process {
     const [local] = this.host.addresses;
     if (local === undefined) return;
     const port = association.role === 'initiator' ? association.peer.sessionPort : CLIENT_PORT;
-    const places = association.peer.addresses.map((ip) => ({ ip, port }));
+    const places = [...new Set([...association.peer.addresses, ...this.hints])].map((ip) => ({ ip, port }));
     if (this.peerSource !== undefined) places.push(this.peerSource);
     for (const to of places) this.network.sendDatagram(this.host, { ip: local, port: this.signalPort }, to, bytes);
   }
@@ -230,7 +232,10 @@ export class Client extends Process {
     const host: StreamHost = {
       dial: (s) => this.#dial(s),
       cancelDial: (s) => this.#cancelDial(s),
-      peerSilent: () => this.announce(),
+      peerSilent: () => {
+        this.hints = [...(this.resolve?.() ?? [])];
+        this.announce();
+      },
       whereabouts: (whereabouts) => void association.learnWhereabouts(whereabouts),
       ended: () => this.portPairs.free(portPair),
       refused: (s) => {

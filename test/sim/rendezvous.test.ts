@@ -16,7 +16,8 @@ import { type Appointment, VirtualTime } from './virtual-time.ts';
 
 const SERVICES = ['203.0.113.1', '203.0.113.2'] as const;
 const PORT = 4474;
-const SEEDS = process.env.MOBISOCK_TEST_LONG === '1' ? 2_000 : 100;
+const LONG = process.env.MOBISOCK_TEST_LONG === '1';
+const SEEDS = LONG ? 2_000 : 100;
 
 /** Runs a core at its deadlines. */
 abstract class Driver {
@@ -262,7 +263,7 @@ describe('two peers that moved at the same instant', () => {
   });
 });
 
-describe('an attacker who sees everything', () => {
+describe('an attacker who sees everything', { timeout: LONG ? 600_000 : 30_000 }, () => {
   const ATTACKER = '192.0.2.66';
 
   /** Sends, from a host of its own, what it makes of every question that it sees. */

@@ -15,6 +15,7 @@ const KEPT_SEEDS: readonly number[] = [
   1_993, // the kernel of a host on the move reset the subflow that it had left: taken for a crash
   147, // an initiator lost patience with a slow path and reset it: taken for a crash
   152, // a keep-alive fell due while a dial was under way
+  2_449, // the second piece of the first record began as a REFUSE does
 ];
 /** Dial time-out and the ladder, twice, and the longest hello; both hosts may have moved at once when it calms down. */
 const BACK_AFTER_MS = 8_000;
