@@ -11,8 +11,9 @@
  * A person with `nc -U` can speak it. Requests may be sent before earlier ones are answered, and answers come in any
  * order: the id tells which. docs/aarpd.md is the reference.
  */
-import { canonicalAddress, familyOf, formatTransportAddress, type TransportAddress } from '../core/address.ts';
+import { canonicalAddress, familyOf, formatTransportAddress } from '../core/address.ts';
 import { WireError } from '../core/errors.ts';
+import { parseHostPort } from '../core/host-port.ts';
 
 export const PROTOCOL_VERSION = 1;
 /** Three times the longest request; what is longer is no request. */
@@ -184,11 +185,9 @@ export function lineAddress(text: string): string | undefined {
 
 /** `192.0.2.1:443` or `[2001:db8::1]:443`, in canonical form; undefined for anything else. */
 export function lineDestination(text: string): string | undefined {
-  const [, bracketed, plain, portText = ''] = /^(?:\[([^\]]+)\]|([^:]+)):([1-9]\d{0,4})$/.exec(text) ?? [];
-  const ip = lineAddress(bracketed ?? plain ?? '');
-  const address: TransportAddress | undefined = ip === undefined ? undefined : { ip, port: Number(portText) };
-  if (address === undefined || address.port > 65_535) return undefined;
-  return (familyOf(address.ip) === 6) === (bracketed !== undefined) ? formatTransportAddress(address) : undefined;
+  const { host = '', port = 0 } = parseHostPort(text) ?? {};
+  const ip = lineAddress(host);
+  return ip !== undefined && port > 0 ? formatTransportAddress({ ip, port }) : undefined;
 }
 
 /** The words behind a verb, taken one after another. @throws WireError */

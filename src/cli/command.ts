@@ -2,8 +2,9 @@
  * What every command of `mobisock` is, and how they read their options alike.
  */
 import { type ParseArgsConfig, parseArgs } from 'node:util';
-import { canonicalAddress, familyOf, type TransportAddress } from '../core/address.ts';
+import { canonicalAddress, type TransportAddress } from '../core/address.ts';
 import { UsageError } from '../core/errors.ts';
+import { parseHostPort } from '../core/host-port.ts';
 
 export interface Command {
   /** One line for the overview. */
@@ -74,10 +75,7 @@ export function readListenAddress(name: string, text: string): TransportAddress 
 }
 
 export function parseListenAddress(text: string): TransportAddress | undefined {
-  const [, bracketed, plain, portText = ''] = /^(?:(?:\[([^\]]+)\]|([^:]+)):)?(\d{1,5})$/.exec(text) ?? [];
-  const ip = canonicalAddress(bracketed ?? plain ?? '::');
-  const port = Number(portText);
-  if (portText === '' || ip === undefined || port > 65_535) return undefined;
-  const rightBrackets = (bracketed ?? plain) === undefined || (familyOf(ip) === 6) === (bracketed !== undefined);
-  return rightBrackets ? { ip, port } : undefined;
+  const { host = '', port } = parseHostPort(/^\d+$/.test(text) ? `[::]:${text}` : text) ?? {};
+  const ip = canonicalAddress(host);
+  return ip !== undefined && port !== undefined ? { ip, port } : undefined;
 }

@@ -2,6 +2,7 @@
  * `mobisock doctor`: what works here, what does not, and what would help.
  */
 import { UsageError } from '../core/errors.ts';
+import { parseHostPort } from '../core/host-port.ts';
 import { loadPolicy } from '../socket/policy/load-policy.ts';
 import { Policy } from '../socket/policy/policy.ts';
 import { type Command, readArguments } from './command.ts';
@@ -74,10 +75,8 @@ function readPolicy(): [Policy, Finding] {
 }
 
 function readPeer(text: string): PeerName {
-  const [, bracketed, plain, digits = ''] = /^(?:\[([^\]]+)\]|([^:\s]+)):(\d{1,5})$/.exec(text) ?? [];
-  const host = bracketed ?? plain;
-  const port = Number(digits);
-  if (host !== undefined && port >= 1 && port <= 65_535) return { host, port };
+  const { host, port = 0 } = parseHostPort(text) ?? {};
+  if (host !== undefined && port > 0) return { host, port };
   throw new UsageError(
     `--peer: found "${text}", expected a host and a port such as example.org:443 or [2001:db8::1]:443`,
   );

@@ -4,6 +4,7 @@
 import { DEFAULT_AARPD_SOCKET } from '../../aarp/aarpd-socket.ts';
 import { isTablePath, TABLE_NAMES, type TableName } from '../../addrsel/table-name.ts';
 import { canonicalAddress } from '../../core/address.ts';
+import { parseHostPort } from '../../core/host-port.ts';
 import { type Prefix, parsePrefix } from '../../core/prefix.ts';
 import { list, oneOf, parsed, refuse, type Shape } from '../../core/shape.ts';
 import { RENDEZVOUS_PORT } from '../../l4mob/rendezvous/rendezvous-port.ts';
@@ -59,7 +60,7 @@ const RENDEZVOUS_LIMIT = 4;
 
 /** `name`, `name:port`, `192.0.2.1:port`, `[2001:db8::1]:port`. */
 const rendezvousService: Shape<RendezvousSetting> = (value, place, check) =>
-  (typeof value === 'string' ? parseHostAndPort(value) : undefined) ??
+  (typeof value === 'string' ? parseRendezvous(value) : undefined) ??
   refuse(value, 'a host, with a port or without, such as "rendezvous.example.org:4474"', place, check);
 
 export const rendezvous: Shape<readonly RendezvousSetting[]> = list(rendezvousService, RENDEZVOUS_LIMIT);
@@ -91,13 +92,10 @@ function readPortRange(value: unknown, least: number): PortRange | undefined {
   return first >= lowest && first <= last && last <= 65_535 ? { first, last } : undefined;
 }
 
-function parseHostAndPort(text: string): RendezvousSetting | undefined {
-  const [, bracketed, afterBracket] = /^\[([^\]]*)\](?::(\d{1,5}))?$/.exec(text) ?? [];
-  const [, plain, afterPlain] = /^([^:]*)(?::(\d{1,5}))?$/.exec(text) ?? [];
-  const name = hostOf(bracketed ?? plain ?? text);
-  const port = Number(afterBracket ?? afterPlain ?? RENDEZVOUS_PORT);
-  if (name === undefined || (bracketed !== undefined && !name.includes(':'))) return undefined;
-  return port >= 1 && port <= 65_535 ? { host: name, port } : undefined;
+function parseRendezvous(text: string): RendezvousSetting | undefined {
+  const { host: hostText = '', port = RENDEZVOUS_PORT } = parseHostPort(text) ?? {};
+  const name = hostOf(hostText);
+  return name !== undefined && port > 0 ? { host: name, port } : undefined;
 }
 
 function hostOf(text: string): string | undefined {
