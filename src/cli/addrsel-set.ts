@@ -34,7 +34,7 @@ export async function set(args: readonly string[]): Promise<void> {
   // Whatever can be wrong with the file shows before the kernel is changed.
   const text = options.file === undefined ? undefined : editFile(options.file, change);
   if (switches.kernel) changeKernel(change);
-  if (options.file !== undefined && text !== undefined) replaceFile(options.file, text);
+  if (options.file !== undefined && text !== undefined) await replaceFile(options.file, text);
 }
 
 function readEntry(

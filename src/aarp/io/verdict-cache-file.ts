@@ -3,11 +3,12 @@
  * what it should be is kept aside, never overwritten; a disk that is full costs nothing but the next restart.
  */
 import { renameSync } from 'node:fs';
-import { mkdir, open, rename, unlink } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { WireError } from '../../core/errors.ts';
 import { Alarm, monotonicNow, wallNow } from '../../host/clock.ts';
 import { readFileStart } from '../../host/file-start.ts';
+import { putFile } from '../../host/replace-file.ts';
 import type { DaemonCounters } from '../daemon-counters.ts';
 import { decodeVerdictFile, encodeVerdictFile, type KeptVerdicts, VERDICT_FILE_LIMIT_BYTES } from '../verdict-file.ts';
 
@@ -15,6 +16,8 @@ import { decodeVerdictFile, encodeVerdictFile, type KeptVerdicts, VERDICT_FILE_L
 const WRITE_DELAY_MS = 2_000;
 /** After a failure: a full disk stays full for a while. */
 const RETRY_DELAY_MS = 60_000;
+/** Whoever can read it learns with whom this host talks. */
+const FILE_MODE = 0o600;
 
 export interface VerdictCacheFileInit {
   readonly path: string;
@@ -86,7 +89,9 @@ export class VerdictCacheFile {
     const { path, current, counters, warn } = this.#init;
     this.#changed = false;
     try {
-      await replaceFile(path, encodeVerdictFile(current()));
+      await mkdir(dirname(path), { recursive: true });
+      // One name, so that crashes leave no more than one file behind.
+      await putFile(path, { text: encodeVerdictFile(current()), mode: FILE_MODE, fresh: `${path}.new` });
     } catch (error) {
       counters.cacheWriteFailures += 1;
       if (!this.#failing) warn(`${path}: cannot be written (${messageOf(error)}); the cache is in memory only`);
@@ -101,31 +106,4 @@ export class VerdictCacheFile {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-/** Durable before it takes the old one's place: after a crash there is one of the two, whole. */
-async function replaceFile(path: string, text: string): Promise<void> {
-  const directory = dirname(path);
-  await mkdir(directory, { recursive: true });
-  const fresh = `${path}.new`;
-  try {
-    // Whoever can read it learns with whom this host talks.
-    const file = await open(fresh, 'w', 0o600);
-    try {
-      await file.writeFile(text, 'latin1');
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(fresh, path);
-  } catch (error) {
-    await unlink(fresh).catch(() => {}); // the first error is what is told
-    throw error;
-  }
-  const entry = await open(directory, 'r');
-  try {
-    await entry.sync();
-  } finally {
-    await entry.close();
-  }
 }
