@@ -31,13 +31,13 @@ export class AnycastDestinations {
     this.#debts = debts;
   }
 
-  /** For a datagram that goes now. Undefined: it has to be asked about. `asked` in canonical text. */
-  known(asked: string, resolver: Resolver): string | undefined {
+  /** For a datagram that goes now, or a connect. Undefined: it has to be asked about. `asked` in canonical text. */
+  known(asked: string, resolver: Resolver, isConnect: boolean): string | undefined {
     const now = monotonicNow();
     const resolution = resolver.cached(asked);
     const destination = resolution?.unicast ?? this.#goesOn(now, asked);
     if (destination === undefined) return undefined;
-    if (destination !== asked && this.#debts.ask(now, debtorOf(asked, destination))) {
+    if (destination !== asked && this.#debts.ask(now, debtorOf(asked, destination), isConnect)) {
       this.#isNotKnown(asked);
       resolver.failed(asked, destination);
       return undefined;

@@ -12,7 +12,7 @@ import { shielded } from '../application-call.ts';
 import type { Layer } from '../layer.ts';
 import type { AddressOut } from '../node-internals.ts';
 import { ConnectedMember } from './connected-member.ts';
-import type { DgramState, RemoteInfo, UdpHandle } from './dgram-internals.ts';
+import { CONNECTING, type DgramState, type RemoteInfo, type UdpHandle } from './dgram-internals.ts';
 import { type HandleMethods, HandleShadows } from './handle-shadows.ts';
 import { keepPort } from './kept-port.ts';
 import { debtorOf } from './member-debts.ts';
@@ -132,7 +132,7 @@ class AnycastDgram {
     }
     const goTo = (unicast: string): void => go(this.#destination(ip, asked, unicast));
     const { anycastDestinations } = this.#layer;
-    const known = anycastDestinations.known(asked, resolver);
+    const known = anycastDestinations.known(asked, resolver, this.#state.connectState === CONNECTING);
     if (known !== undefined) return goTo(known);
     this.#waiting++;
     void anycastDestinations.ask(asked, resolver).then((unicast) => {

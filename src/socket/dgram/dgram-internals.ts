@@ -81,11 +81,15 @@ export interface UdpHandle {
 /** What a `dgram.Socket` keeps behind its state symbol. */
 export interface DgramState {
   handle: UdpHandle | null;
+  connectState?: number;
   reuseAddr?: boolean;
   /** Node 22 and later. */
   reusePort?: boolean;
   ipv6Only?: boolean;
 }
+
+/** `connectState` between a call of `connect` and what comes of it. */
+export const CONNECTING = 1;
 
 interface UdpBinding {
   readonly UDP: new () => UdpHandle;

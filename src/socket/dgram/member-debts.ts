@@ -12,8 +12,10 @@ const DOUBT_MS = 500;
 const LONGEST_DOUBT_MS = 30_000;
 
 interface Debt {
-  /** When the oldest datagram without an answer went. */
+  /** When the oldest datagram without an answer went, or the socket was connected that it will go by. */
   owesSince: Instant | undefined;
+  /** The same of datagrams alone. */
+  sentAt: Instant | undefined;
   /** Since its last answer. */
   doubtedAt: Instant | undefined;
   patienceMs: number;
@@ -29,10 +31,14 @@ export class MemberDebts {
   /** The one least lately used first. */
   readonly #debts = new Map<string, Debt>();
 
-  /** A datagram is about to go there. Returns whether it has owed an answer for so long that it may be gone. */
-  ask(now: Instant, debtor: string): boolean {
+  /**
+   * A datagram is about to go there, or a socket to be connected. Returns whether it has owed an answer for so long that
+   * it may be gone.
+   */
+  ask(now: Instant, debtor: string, isConnect = false): boolean {
     const debt = this.#of(debtor);
     debt.owesSince ??= now;
+    if (!isConnect) debt.sentAt ??= now;
     if (now - (debt.doubtedAt ?? debt.owesSince) < debt.patienceMs) return false;
     doubt(now, debt);
     return true;
@@ -54,9 +60,10 @@ export class MemberDebts {
   /** It has answered. One that takes its time is given it; how long it once took is forgotten with later answers. */
   answered(now: Instant, debtor: string): void {
     const debt = this.#of(debtor);
-    const tookMs = now - (debt.owesSince ?? now);
+    const tookMs = now - (debt.sentAt ?? now);
     debt.patienceMs = Math.min(Math.max(2 * tookMs, debt.patienceMs / 2, DOUBT_MS), LONGEST_DOUBT_MS);
     debt.owesSince = undefined;
+    debt.sentAt = undefined;
     debt.doubtedAt = undefined;
     debt.hasAnswered = true;
   }
@@ -64,6 +71,7 @@ export class MemberDebts {
   #of(debtor: string): Debt {
     const debt = this.#debts.get(debtor) ?? {
       owesSince: undefined,
+      sentAt: undefined,
       doubtedAt: undefined,
       patienceMs: DOUBT_MS,
       hasAnswered: false,
