@@ -122,11 +122,12 @@ class AnycastDgram {
 
   /** `go` gets the address to use in place of `ip`: at once where that is known. */
   #towards(ip: string, go: (destination: string) => void): void {
-    const asked = canonicalAddress(ip) ?? ip;
-    const resolver = this.#layer.resolverFor(asked);
-    if (resolver === undefined || this.#waiting >= MAX_WAITING) {
+    // Nearly all destinations can't be, and each datagram comes by here.
+    const asked = this.#layer.mayBeAnycast(ip) ? (canonicalAddress(ip) ?? ip) : undefined;
+    const resolver = asked === undefined ? undefined : this.#layer.resolverFor(asked);
+    if (asked === undefined || resolver === undefined || this.#waiting >= MAX_WAITING) {
       // The application means the member itself.
-      this.#members.delete(ip);
+      if (this.#members.size > 0) this.#members.delete(ip);
       go(ip);
       return;
     }
