@@ -53,7 +53,8 @@ export function connectUdp({ remote, localAddress, onDatagram, onUnreachable }: 
   const close = (): void => {
     if (!open) return;
     open = false;
-    handle.close();
+    // Behind the next look at the kernel: what follows from the last datagram, mostly a connect, is in more of a hurry.
+    setImmediate(() => setImmediate(() => handle.close()));
   };
   const fail = (status: number, syscall: string): void => {
     if (!open) return;

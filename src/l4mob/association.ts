@@ -4,19 +4,21 @@
  * docs/protocol.md, "Associations".
  */
 import { ByteWriter, equalConstantTime, fromHex, toHex } from '../core/bytes.ts';
-import { UsageError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import type { Instant } from '../core/time.ts';
 import type { FlowIdentity } from './datagram/flow-identity.ts';
+import type { KeyPair } from './key-agreement.ts';
 import {
   type AssociationKeys,
   deriveAssociationKeys,
+  deriveAssociationSecret,
   deriveFlowKeys,
   deriveRendezvousKeys,
   deriveSessionKeys,
   messageMac,
   type RendezvousKeys,
   type SessionKeys,
+  transcriptHash,
 } from './key-schedule.ts';
 import { ASSOCIATION_MAX_OPENS } from './limits.ts';
 import type { PortPair } from './port-pairs.ts';
@@ -41,11 +43,20 @@ const NO_MAC = new Uint8Array(TAG_BYTES);
 /** Of a peer that has not said where it is. */
 export const NOWHERE: Whereabouts = { stateSequence: 0, sessionPort: 0, addresses: [] };
 
+/** What a secret comes of, once it is needed. */
+export interface KeyExchange {
+  readonly keyPair: KeyPair;
+  /** Of the peer: one that the group takes. */
+  readonly peerShare: Uint8Array;
+  /** L4_INIT and L4_OFFER, as sent here and as received here. */
+  readonly init: Uint8Array;
+  readonly offer: Uint8Array;
+}
+
 export interface AssociationInit {
   readonly role: SessionRole;
   readonly id: Uint8Array;
-  /** Or what comes to it when it is first needed; undefined where the L4_OFFER turns out to be forged. */
-  readonly secret: Uint8Array | (() => Uint8Array | undefined);
+  readonly secret: Uint8Array | KeyExchange;
   readonly suite: Suite;
   readonly peer: Whereabouts;
   readonly expiresAt: Instant;
@@ -57,7 +68,7 @@ export class Association {
   /** In hexadecimal digits. */
   readonly idText: string;
   readonly suite: Suite;
-  #agreement: AssociationInit['secret'] | undefined;
+  #agreement: AssociationInit['secret'];
   #derivedKeys: AssociationKeys | undefined;
   readonly #expiresAt: Instant;
   #openNumbers: ReplayWindow | undefined;
@@ -89,22 +100,12 @@ export class Association {
     return this.#peer;
   }
 
-  /**
-   * Whether the L4_OFFER proved that the peer has the secret. The first to ask may wait for a key agreement. There are
-   * no keys without: to use any is a {@link UsageError} then.
-   */
-  get isGenuine(): boolean {
-    return this.#agree() !== undefined;
-  }
-
+  /** Whoever makes us need it, and however often: one association is one key agreement at most. */
   get #secret(): Uint8Array {
-    const secret = this.#agree();
-    if (secret === undefined) throw new UsageError(`association ${this.idText}: its L4_OFFER was forged`);
-    return secret;
-  }
-
-  #agree(): Uint8Array | undefined {
-    if (typeof this.#agreement === 'function') this.#agreement = this.#agreement();
+    if (!(this.#agreement instanceof Uint8Array)) {
+      const { keyPair, peerShare, init, offer } = this.#agreement;
+      this.#agreement = deriveAssociationSecret(keyPair.agree(peerShare), transcriptHash(init, offer));
+    }
     return this.#agreement;
   }
 
@@ -231,7 +232,7 @@ export class Association {
 
   /** Whether an L4_UPDATE is genuine and newer than all before; only then is it remembered. */
   accepts({ update, covered, mac }: DecodedUpdate): boolean {
-    if (update.fromResponder === (this.role === 'responder') || !this.isGenuine) return false;
+    if (update.fromResponder === (this.role === 'responder')) return false;
     const key = update.fromResponder ? this.#keys.signalFromResponder : this.#keys.signalFromInitiator;
     if (!equalConstantTime(messageMac(key, covered), mac) || update.packetNumber <= this.#peerPacketNumber)
       return false;
@@ -252,7 +253,7 @@ export function isGenuineResume(keys: SessionKeys, { covered, mac }: Authenticat
   return equalConstantTime(messageMac(keys.resume, covered), mac);
 }
 
-/** A REFUSE from a responder that knows nothing of the sender's: no key, hence no MAC. */
+/** A REFUSE from a responder that has no key of the sender's, or another one than the sender: hence no MAC. */
 export function refuseUnknown(): Uint8Array {
   const refuse: Refuse = { code: 'unknown', ports: [] };
   return encodeRefuse(refuse, () => NO_MAC);

@@ -1,6 +1,7 @@
 /**
  * The initiator's side of L4_INIT and L4_OFFER: proposes, proposes again with what the responder asked for (a cookie,
- * another group, other ports), and ends with an association or without. One object per attempt; sans-IO.
+ * another group, other ports), and ends with an association or without. Whether the responder has the same keys shows
+ * with OPEN. One object per attempt; sans-IO.
  */
 import { equalConstantTime } from '../core/bytes.ts';
 import { WireError } from '../core/errors.ts';
@@ -8,12 +9,11 @@ import type { Random } from '../core/random.ts';
 import type { Instant } from '../core/time.ts';
 import { Association } from './association.ts';
 import type { Group, KeyPair } from './key-agreement.ts';
-import { deriveHandshakeKeys, messageMac, transcriptHash } from './key-schedule.ts';
 import { ASSOCIATION_LIFETIME_MS, MAX_HANDSHAKE_ROUNDS, MAX_PORT_CANDIDATES } from './limits.ts';
 import type { PortPair } from './port-pairs.ts';
 import type { Suite } from './suite.ts';
 import { ATTEMPT_BYTES, encodeInit, HANDSHAKE_NONCE_BYTES, type Transport } from './wire/init.ts';
-import { type AcceptedOffer, type DecodedOffer, decodeOffer, type OfferRefusal } from './wire/offer.ts';
+import { type AcceptedOffer, decodeOffer, type Offer, type OfferRefusal } from './wire/offer.ts';
 
 /** Waits before sending again; then the attempt has failed. Lost packets cost little, slow paths get their time. */
 const RETRANSMIT_MS = [40, 80, 160, 320, 640, 1280] as const;
@@ -22,12 +22,6 @@ export type HandshakeOutcome =
   | { readonly type: 'accepted'; readonly association: Association; readonly portPair: PortPair }
   | { readonly type: 'refused'; readonly reason: OfferRefusal }
   | { readonly type: 'failed'; readonly reason: 'no-answer' | 'no-agreement' };
-
-/**
- * When it shows that an accepted L4_OFFER was forged. `before-use`: who uses the association asks its `isGenuine`, and
- * does meanwhile what takes no key, since the key agreement takes longer than all the rest.
- */
-export type OfferCheck = 'at-once' | 'before-use';
 
 export interface InitiatorHandshakeInit {
   readonly random: Random;
@@ -44,8 +38,6 @@ export interface InitiatorHandshakeInit {
   readonly retransmitMs?: readonly [number, ...number[]];
   /** Whether no association of this process has that id; all are where it is left out. */
   readonly isIdFree?: (associationId: Uint8Array) => boolean;
-  /** `at-once` where it is left out. */
-  readonly check?: OfferCheck;
 }
 
 export class InitiatorHandshake {
@@ -84,7 +76,7 @@ export class InitiatorHandshake {
     return this.#outcome;
   }
 
-  /** Answers that were malformed, forged, or of another attempt. */
+  /** Answers that were malformed, of another attempt, or chose what was not proposed. */
   get rejected(): number {
     return this.#rejected;
   }
@@ -114,19 +106,18 @@ export class InitiatorHandshake {
   handleDatagram(now: Instant, bytes: Uint8Array): void {
     if (this.#outcome !== undefined) return;
     try {
-      this.#handleOffer(now, decodeOffer(bytes));
+      this.#handleOffer(now, decodeOffer(bytes), bytes);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       this.#rejected += 1;
     }
   }
 
-  #handleOffer(now: Instant, decoded: DecodedOffer): void {
-    const { offer } = decoded;
+  #handleOffer(now: Instant, offer: Offer, bytes: Uint8Array): void {
     if (!equalConstantTime(offer.attempt, this.#attempt)) throw new WireError('offer: of another attempt');
     switch (offer.status) {
       case 'accepted':
-        this.#accept(now, offer, decoded);
+        this.#accept(now, offer, bytes);
         break;
       case 'refused':
         this.#outcome = { type: 'refused', reason: offer.reason };
@@ -176,45 +167,27 @@ export class InitiatorHandshake {
     this.#ports = agreeable.length > 0 ? agreeable.slice(0, MAX_PORT_CANDIDATES) : this.#init.portCandidates;
   }
 
-  #accept(now: Instant, offer: AcceptedOffer, { covered, mac }: DecodedOffer): void {
+  #accept(now: Instant, offer: AcceptedOffer, bytes: Uint8Array): void {
     const { portPair } = offer;
     const suite = this.#init.suites.find((s) => s.id === offer.suiteId);
     if (suite === undefined) throw new WireError(`offer suite: ${offer.suiteId} was not offered`);
     if (offer.groupId !== this.#group.id) throw new WireError(`offer group: ${offer.groupId} is not that of our share`);
-    if (offer.share.length !== this.#group.shareBytes) throw new WireError(`offer share: ${offer.share.length} bytes`);
+    if (!this.#group.takes(offer.share)) throw new WireError(`offer share: no share of ${this.#group.name}`);
     if (!this.#ports.includes(portPair.initiator) || portPair.responder !== this.#init.responderPort) {
       throw new WireError(`offer port pair: ${portPair.initiator}-${portPair.responder} was not proposed`);
     }
-    // By another peer's id it would pass for that peer, whose association is genuine.
+    // By another peer's id it would pass for that peer.
     if (this.#init.isIdFree?.(offer.associationId) === false) throw new WireError('offer association: known already');
     const lifetimeMs = Math.min(ASSOCIATION_LIFETIME_MS, offer.lifetimeSeconds * 1000);
     const association = new Association({
       role: 'initiator',
       id: offer.associationId,
-      secret: this.#agreement(offer.share.slice(), covered.slice(), mac.slice()),
+      secret: { keyPair: this.#keyPair, peerShare: offer.share.slice(), init: this.#message, offer: bytes.slice() },
       suite,
       peer: { stateSequence: 0, sessionPort: offer.sessionPort, addresses: offer.addresses },
       expiresAt: now + lifetimeMs,
     });
-    if (this.#init.check !== 'before-use' && !association.isGenuine) throw new WireError('offer: forged');
     this.#outcome = { type: 'accepted', association, portPair };
-  }
-
-  /** Comes to the association secret; to undefined where the MAC is wrong, or the share none that an honest peer sends. */
-  #agreement(share: Uint8Array, covered: Uint8Array, mac: Uint8Array): () => Uint8Array | undefined {
-    const keyPair = this.#keyPair;
-    const message = this.#message;
-    return () => {
-      let sharedSecret: Uint8Array;
-      try {
-        sharedSecret = keyPair.agree(share);
-      } catch (error) {
-        if (!(error instanceof WireError)) throw error;
-        return undefined;
-      }
-      const { confirmKey, associationSecret } = deriveHandshakeKeys(sharedSecret, transcriptHash(message, covered));
-      return equalConstantTime(messageMac(confirmKey, covered), mac) ? associationSecret : undefined;
-    };
   }
 
   #encode(): Uint8Array {

@@ -13,7 +13,7 @@ export type GroupName = 'x25519' | 'modp2048' | 'modp3072';
 export interface KeyPair {
   /** What goes into L4_INIT or L4_OFFER. */
   readonly share: Uint8Array;
-  /** The shared secret, of fixed length for the group. A share that no honest peer sends is a {@link WireError}. */
+  /** The shared secret, of fixed length for the group. A share that the group doesn't take is a {@link WireError}. */
   agree(peerShare: Uint8Array): Uint8Array;
 }
 
@@ -23,6 +23,33 @@ export interface Group {
   readonly id: number;
   readonly shareBytes: number;
   generate(random: Random): KeyPair;
+  /**
+   * Whether an honest peer can have sent that share: it has the group's length, and is none with which anybody knows
+   * the secret. To see that takes no key agreement, which may come much later.
+   */
+  takes(share: Uint8Array): boolean;
+}
+
+const X25519_BYTES = 32;
+/**
+ * The points of small order, with which every private key gives zero (RFC 7748, section 6.1): 0, 1, the two of order 8,
+ * p - 1, and the first two again as p and p + 1. The highest bit of a share doesn't count (section 5).
+ */
+const SMALL_ORDER: readonly Buffer[] = [
+  '00'.repeat(32),
+  `01${'00'.repeat(31)}`,
+  'e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800',
+  '5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157',
+  `ec${'ff'.repeat(30)}7f`,
+  `ed${'ff'.repeat(30)}7f`,
+  `ee${'ff'.repeat(30)}7f`,
+].map((digits) => Buffer.from(digits, 'hex'));
+
+function takesX25519(share: Uint8Array): boolean {
+  if (share.length !== X25519_BYTES) return false;
+  const point = Buffer.from(share);
+  point[X25519_BYTES - 1] = (share[X25519_BYTES - 1] as number) & 0x7f;
+  return !SMALL_ORDER.some((small) => small.equals(point));
 }
 
 /** The wrapping of RFC 8410. */
@@ -67,7 +94,7 @@ function generateX25519(random: Random): KeyPair {
       try {
         return new Uint8Array(diffieHellman({ privateKey, publicKey: x25519PublicKey(peerShare) }));
       } catch {
-        // A point of small order gives zero, and OpenSSL refuses it (RFC 7748, section 6.1).
+        // OpenSSL refuses what gives zero.
         throw new WireError('key share: not a usable X25519 point');
       }
     },
@@ -86,27 +113,38 @@ function modp(): DiffieHellmanPackage {
 /** Private exponents of this length are as strong as the 3072-bit group (RFC 3526, section 8). */
 const MODP_EXPONENT_BYTES = 48;
 
-function generateModp(modpName: 'modp14' | 'modp15', shareBytes: number, random: Random): KeyPair {
+type ModpName = 'modp14' | 'modp15';
+
+function modpGroup(name: GroupName, id: number, shareBytes: number, modpName: ModpName): Group {
+  return {
+    name,
+    id,
+    shareBytes,
+    generate: (random) => generateModp(modpName, shareBytes, random),
+    takes: (share) => takesModp(modpName, shareBytes, share),
+  };
+}
+
+function generateModp(modpName: ModpName, shareBytes: number, random: Random): KeyPair {
   const named = modp().getDiffieHellman(modpName);
   const dh = modp().createDiffieHellman(named.getPrime(), named.getGenerator());
   const exponent = Buffer.from(random.bytes(MODP_EXPONENT_BYTES));
   exponent[0] = (exponent[0] as number) | 0x80;
   dh.setPrivateKey(exponent);
-  const share = leftPad(dh.generateKeys(), shareBytes);
-  const prime = named.getPrime();
   return {
-    share,
+    share: leftPad(dh.generateKeys(), shareBytes),
     agree(peerShare) {
-      if (!isInsideGroup(peerShare, prime)) throw new WireError('key share: outside 2..p-2');
+      if (!takesModp(modpName, shareBytes, peerShare)) throw new WireError('key share: outside 2..p-2');
       return leftPad(dh.computeSecret(peerShare), shareBytes);
     },
   };
 }
 
 /** RFC 2631, section 2.1.5: 2 <= y <= p - 2. The primes are safe, so that leaves no small subgroup but order q. */
-function isInsideGroup(share: Uint8Array, prime: Uint8Array): boolean {
+function takesModp(modpName: ModpName, shareBytes: number, share: Uint8Array): boolean {
+  if (share.length !== shareBytes) return false;
   const y = BigInt(`0x${Buffer.from(share).toString('hex')}`);
-  const p = BigInt(`0x${Buffer.from(prime).toString('hex')}`);
+  const p = BigInt(`0x${modp().getDiffieHellman(modpName).getPrime('hex')}`);
   return y >= 2n && y <= p - 2n;
 }
 
@@ -118,9 +156,9 @@ function leftPad(bytes: Uint8Array, length: number): Uint8Array {
 
 /** In our order of preference. */
 export const GROUPS: readonly Group[] = [
-  { name: 'x25519', id: 1, shareBytes: 32, generate: generateX25519 },
-  { name: 'modp3072', id: 3, shareBytes: 384, generate: (random) => generateModp('modp15', 384, random) },
-  { name: 'modp2048', id: 2, shareBytes: 256, generate: (random) => generateModp('modp14', 256, random) },
+  { name: 'x25519', id: 1, shareBytes: X25519_BYTES, generate: generateX25519, takes: takesX25519 },
+  modpGroup('modp3072', 3, 384, 'modp15'),
+  modpGroup('modp2048', 2, 256, 'modp14'),
 ];
 
 export function groupById(id: number): Group | undefined {

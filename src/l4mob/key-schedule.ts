@@ -2,8 +2,7 @@
  * Key schedule: HKDF-SHA256 (RFC 5869) from the Diffie-Hellman secret and the whole transcript down to one key per
  * use and direction. docs/protocol.md, section "Keys".
  *
- *     secret, transcript --extract--> handshake --+--> confirm key     (the MAC in L4_OFFER)
- *                                                 +--> association secret
+ *     secret, transcript --extract--> handshake --> association secret
  *     association secret --+--> signalling keys   (L4_UPDATE), one per direction
  *                          +--> hello keys        (OPEN, REFUSE), one per direction
  *                          +--> rendezvous keys, one per direction --+--> signing key } of one epoch
@@ -24,12 +23,8 @@ import { type Suite, TAG_BYTES } from './suite.ts';
 
 const encoder = new TextEncoder();
 const PROTOCOL_LABEL = 'mobisock 1 ';
+const ASSOCIATION_SECRET_BYTES = 32;
 const FLOW_ID_BYTES = 8;
-
-export interface HandshakeKeys {
-  readonly confirmKey: Uint8Array;
-  readonly associationSecret: Uint8Array;
-}
 
 export interface AssociationKeys {
   readonly helloFromInitiator: Uint8Array;
@@ -64,14 +59,16 @@ export interface FlowKeys {
   readonly idAtResponder: Uint8Array;
 }
 
-/** Binds both messages of the handshake, versions, offered groups and suites included: no downgrade goes unnoticed. */
-export function transcriptHash(init: Uint8Array, offerWithoutMac: Uint8Array): Uint8Array {
-  return sha256(concatBytes(label('transcript'), sha256(init), sha256(offerWithoutMac)));
+/**
+ * Binds both messages of the handshake, versions, offered groups and suites included: who heard another one than was
+ * sent has other keys.
+ */
+export function transcriptHash(init: Uint8Array, offer: Uint8Array): Uint8Array {
+  return sha256(concatBytes(label('transcript'), sha256(init), sha256(offer)));
 }
 
-export function deriveHandshakeKeys(sharedSecret: Uint8Array, transcript: Uint8Array): HandshakeKeys {
-  const [confirmKey, associationSecret] = expandKeys(extract(transcript, sharedSecret), 'handshake', [32, 32]);
-  return { confirmKey, associationSecret };
+export function deriveAssociationSecret(sharedSecret: Uint8Array, transcript: Uint8Array): Uint8Array {
+  return expand(extract(transcript, sharedSecret), label('handshake'), ASSOCIATION_SECRET_BYTES);
 }
 
 export function deriveAssociationKeys(associationSecret: Uint8Array): AssociationKeys {

@@ -65,5 +65,8 @@ export const UNCONFIRMED_MS = 10_000;
 /** New key agreement after this long, or this many sessions. */
 export const ASSOCIATION_LIFETIME_MS: number = 60 * 60_000;
 export const ASSOCIATION_MAX_OPENS = 100_000;
-/** Key agreements per second before cookies are demanded: 5 % of a core with X25519. */
+/**
+ * Accepted L4_INITs per second before cookies are demanded: each costs a key pair, and at most one key agreement when
+ * its OPEN comes; together 5 % of a core with X25519.
+ */
 export const HANDSHAKES_PER_SECOND_BEFORE_COOKIES = 500;

@@ -1,7 +1,7 @@
 /**
- * The responder's side of L4_INIT and L4_OFFER for one process: agrees on keys, suite and port pair, and keeps the
- * associations that come of it. Under load it demands a cookie first, and keeps nothing for those who have none.
- * Sans-IO.
+ * The responder's side of L4_INIT and L4_OFFER for one process: agrees on suite and port pair, and keeps the
+ * associations that come of it. Their keys are agreed on with OPEN: nobody waits for that, and who only asks makes
+ * nobody do it. Under load it demands a cookie first, and keeps nothing for those who have none. Sans-IO.
  */
 import { hash } from 'node:crypto';
 import { formatTransportAddress, type TransportAddress } from '../core/address.ts';
@@ -12,7 +12,6 @@ import type { Instant } from '../core/time.ts';
 import { Association, NOWHERE } from './association.ts';
 import { CookieJar } from './cookie.ts';
 import type { Group } from './key-agreement.ts';
-import { deriveHandshakeKeys, messageMac, transcriptHash } from './key-schedule.ts';
 import {
   ASSOCIATION_LIFETIME_MS,
   DEFAULT_ENDPOINT_LIMITS,
@@ -111,6 +110,11 @@ export class Responder {
 
   association(id: Uint8Array): Association | undefined {
     return this.#associations.get(toHex(id));
+  }
+
+  /** Whether the peer has proved that it holds the key: that neither L4_INIT nor L4_OFFER was changed on the way. */
+  isConfirmed(association: Association): boolean {
+    return !this.#unconfirmed.has(association.idText);
   }
 
   /** A genuine OPEN came: the peer has proved that it holds the key. */
@@ -212,20 +216,12 @@ export class Responder {
     },
   ): Uint8Array | undefined {
     const { bytes, init, handshake, group, suite, initiator, source, service } = agreed;
-    if (init.share.length !== group.shareBytes) {
+    if (!group.takes(init.share)) {
       this.counters.malformed += 1;
       return undefined;
     }
     const { random, portPairs } = this.#init;
     const keyPair = group.generate(random);
-    let sharedSecret: Uint8Array;
-    try {
-      sharedSecret = keyPair.agree(init.share);
-    } catch (error) {
-      if (!(error instanceof WireError)) throw error;
-      this.counters.malformed += 1;
-      return undefined;
-    }
     this.#handshakesThisSecond += 1;
     const portPair = { initiator, responder: init.responderPort };
     const offer: AcceptedOffer = {
@@ -241,11 +237,11 @@ export class Responder {
       lifetimeSeconds: ASSOCIATION_LIFETIME_MS / 1000,
       addresses: service.addresses,
     };
-    const { message, associationSecret } = sealOffer(offer, bytes, sharedSecret);
+    const message = encodeOffer(offer);
     const association = new Association({
       role: 'responder',
       id: offer.associationId,
-      secret: associationSecret,
+      secret: { keyPair, peerShare: init.share.slice(), init: bytes.slice(), offer: message },
       suite,
       peer: NOWHERE,
       expiresAt: now + ASSOCIATION_LIFETIME_MS,
@@ -298,22 +294,6 @@ export class Responder {
       this.#heldBy(source) >= this.#limits.unconfirmedPerSource / 2
     );
   }
-}
-
-interface SealedOffer {
-  readonly message: Uint8Array;
-  readonly associationSecret: Uint8Array;
-}
-
-/** The keys come of what the MAC covers, so both come of one encoding. */
-function sealOffer(offer: AcceptedOffer, init: Uint8Array, sharedSecret: Uint8Array): SealedOffer {
-  let associationSecret: Uint8Array = new Uint8Array(0);
-  const message = encodeOffer(offer, (covered) => {
-    const keys = deriveHandshakeKeys(sharedSecret, transcriptHash(init, covered));
-    associationSecret = keys.associationSecret;
-    return messageMac(keys.confirmKey, covered);
-  });
-  return { message, associationSecret };
 }
 
 function messageName(bytes: Uint8Array): string {

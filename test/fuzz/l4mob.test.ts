@@ -74,10 +74,10 @@ const TARGETS: readonly (readonly [string, Target])[] = [
   [
     'L4_OFFER',
     (bytes) => {
-      const { offer, mac } = decodeOffer(bytes);
+      const offer = decodeOffer(bytes);
       // An IPv4-mapped address comes back as IPv4.
       if (offer.status === 'accepted' && offer.addresses.some((ip) => !ip.includes(':'))) return undefined;
-      return encodeOffer(offer, offer.status === 'accepted' ? () => mac : undefined);
+      return encodeOffer(offer);
     },
   ],
   [

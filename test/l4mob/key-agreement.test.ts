@@ -7,7 +7,7 @@ import { WireError } from '../../src/core/errors.ts';
 import { GROUPS, type Group, groupById, groupByName } from '../../src/l4mob/key-agreement.ts';
 import {
   deriveAssociationKeys,
-  deriveHandshakeKeys,
+  deriveAssociationSecret,
   deriveSessionKeys,
   messageMac,
   transcriptHash,
@@ -33,6 +33,7 @@ describe.each(GROUPS.map((g) => [g.name, g] as const))('%s', (_, g) => {
     expect(a.agree(b.share)).toEqual(b.agree(a.share));
     expect(a.agree(b.share)).toHaveLength(g.shareBytes);
     expect(a.share).not.toEqual(b.share);
+    expect([g.takes(a.share), g.takes(b.share)]).toEqual([true, true]);
   });
 
   it('is found by id and by name', () => {
@@ -59,14 +60,27 @@ describe('X25519', () => {
     'e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800',
     '5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157',
     'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
-  ])('the point of small order %s is refused', (share) => {
-    const pair = group('x25519').generate(new SeededRandom(1));
-    expect(() => pair.agree(hex(share))).toThrow(WireError);
+    'edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+    'eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+  ])('the point of small order %s is refused, before and by the key agreement', (digits) => {
+    const x25519 = group('x25519');
+    const pair = x25519.generate(new SeededRandom(1));
+    for (const highBit of [0, 0x80]) {
+      const share = hex(digits);
+      share[31] = (share[31] as number) | highBit;
+      expect(x25519.takes(share)).toBe(false);
+      expect(() => pair.agree(share)).toThrow(WireError);
+    }
   });
 
   it('a share of the wrong length is refused', () => {
-    const pair = group('x25519').generate(new SeededRandom(1));
-    for (const length of [0, 31, 33]) expect(() => pair.agree(new Uint8Array(length))).toThrow(WireError);
+    const x25519 = group('x25519');
+    const pair = x25519.generate(new SeededRandom(1));
+    for (const length of [0, 31, 33]) {
+      const share = new Uint8Array(length).fill(9);
+      expect(x25519.takes(share)).toBe(false);
+      expect(() => pair.agree(share)).toThrow(WireError);
+    }
   });
 });
 
@@ -88,7 +102,12 @@ describe.each([
   it('refuses shares outside 2..p-2, as RFC 2631 wants', () => {
     const p = BigInt(`0x${prime.toString('hex')}`);
     const share = (y: bigint): Buffer => hex(y.toString(16).padStart(prime.length * 2, '0'));
-    for (const y of [0n, 1n, p - 1n, p, p + 5n]) expect(() => pair.agree(share(y))).toThrow(WireError);
+    for (const y of [0n, 1n, p - 1n, p, p + 5n]) {
+      expect(group(name).takes(share(y))).toBe(false);
+      expect(() => pair.agree(share(y))).toThrow(WireError);
+    }
+    for (const y of [2n, p - 2n]) expect(group(name).takes(share(y))).toBe(true);
+    expect(group(name).takes(share(2n).subarray(1))).toBe(false);
     expect(pair.agree(share(2n))).toEqual(pair.share);
   });
 });
@@ -104,10 +123,10 @@ describe('the key schedule', () => {
 
   it('gives a different key for every use, direction and suite', () => {
     const secret = new Uint8Array(32).fill(1);
-    const handshake = deriveHandshakeKeys(secret, transcriptHash(Uint8Array.of(1), Uint8Array.of(2)));
+    const associationSecret = deriveAssociationSecret(secret, transcriptHash(Uint8Array.of(1), Uint8Array.of(2)));
     const keys = [
-      ...Object.values(handshake),
-      ...Object.values(deriveAssociationKeys(handshake.associationSecret)),
+      associationSecret,
+      ...Object.values(deriveAssociationKeys(associationSecret)),
       ...SUITES.flatMap((s) => {
         const { recordFromInitiator, recordFromResponder } = deriveSessionKeys(secret, Uint8Array.of(1), s);
         return [recordFromInitiator, recordFromResponder];

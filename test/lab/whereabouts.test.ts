@@ -49,9 +49,7 @@ describe.skipIf(missing)('a responder', () => {
 /** The addresses in the L4_OFFER, in the newest L4_UPDATE, and in the newest ADDRESSES record. */
 function named(packets: readonly Captured[]): (readonly string[] | undefined)[] {
   const udp = packets.filter(({ protocol }) => protocol === 'udp').map(({ payload }) => payload);
-  const offers = udp
-    .filter((bytes) => signalTypeOf(bytes) === SIGNAL_TYPE.offer)
-    .map((bytes) => decodeOffer(bytes).offer);
+  const offers = udp.filter((bytes) => signalTypeOf(bytes) === SIGNAL_TYPE.offer).map((bytes) => decodeOffer(bytes));
   const updates = udp
     .filter((bytes) => signalTypeOf(bytes) === SIGNAL_TYPE.update)
     .map((bytes) => decodeUpdate(bytes).update);

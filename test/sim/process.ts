@@ -381,7 +381,7 @@ export class Server extends Process {
     const identity = association.identify(open);
     if (identity === undefined) {
       this.counters.forged += 1;
-      return end.destroy();
+      return this.responder.isConfirmed(association) ? end.destroy() : this.#turnAway(end, refuseUnknown());
     }
     this.responder.confirm(association);
     this.#association = association;

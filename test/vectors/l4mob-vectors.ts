@@ -8,7 +8,7 @@ import { InitiatorHandshake } from '../../src/l4mob/initiator-handshake.ts';
 import { type Group, groupByName } from '../../src/l4mob/key-agreement.ts';
 import {
   deriveAssociationKeys,
-  deriveHandshakeKeys,
+  deriveAssociationSecret,
   deriveRendezvousEpochKeys,
   deriveRendezvousKeys,
   deriveSessionKeys,
@@ -20,7 +20,7 @@ import { RecordWriter } from '../../src/l4mob/record-stream.ts';
 import { Slot } from '../../src/l4mob/rendezvous/slot.ts';
 import { Responder } from '../../src/l4mob/responder.ts';
 import { SUITES } from '../../src/l4mob/suite.ts';
-import { encodeOpen, encodeRefuse, encodeResume, OPEN_IDENTITY } from '../../src/l4mob/wire/hello.ts';
+import { decodeOpen, encodeOpen, encodeRefuse, encodeResume, OPEN_IDENTITY } from '../../src/l4mob/wire/hello.ts';
 import { decodeInit, encodeInit, type Init } from '../../src/l4mob/wire/init.ts';
 import { decodeOffer, encodeOffer, type Offer } from '../../src/l4mob/wire/offer.ts';
 import { RECORD_TYPE, type RecordType } from '../../src/l4mob/wire/record.ts';
@@ -90,10 +90,7 @@ function formats(): Json {
   const { stateSequence, sessionPort, addresses } = UPDATE;
   return {
     init: [INIT, minimal].map((init) => ({ fields: json(init), bytes: hex(encodeInit(init)) })),
-    offer: offers.map((offer) => {
-      const bytes = encodeOffer(offer, offer.status === 'accepted' ? fixedMac : undefined);
-      return { fields: json(offer), bytes: hex(bytes) };
-    }),
+    offer: offers.map((offer) => ({ fields: json(offer), bytes: hex(encodeOffer(offer)) })),
     update: [UPDATE, { ...UPDATE, fromResponder: true, answersPacketNumber: undefined, addresses: [] }].map((u) => ({
       fields: json(u),
       bytes: hex(encodeUpdate(u, fixedMac)),
@@ -141,39 +138,39 @@ function conversation(): Json {
   const [, , initiatorPrivate] = initiatorRandom.drawn;
   const [, , responderPrivate] = responderRandom.drawn;
   const decoded = decodeOffer(offer);
-  if (initiatorPrivate === undefined || responderPrivate === undefined || decoded.offer.status !== 'accepted') {
+  if (initiatorPrivate === undefined || responderPrivate === undefined || decoded.status !== 'accepted') {
     throw new Error('randomness was drawn in another order');
   }
   const shared = x25519()
     .generate({ bytes: () => initiatorPrivate })
-    .agree(decoded.offer.share);
-  const transcript = transcriptHash(init, decoded.covered);
-  const handshake = deriveHandshakeKeys(shared, transcript);
-  if (hex(messageMac(handshake.confirmKey, decoded.covered)) !== hex(decoded.mac)) throw new Error('other keys');
-  const keys = deriveAssociationKeys(handshake.associationSecret);
+    .agree(decoded.share);
+  const transcript = transcriptHash(init, offer);
+  const associationSecret = deriveAssociationSecret(shared, transcript);
+  const keys = deriveAssociationKeys(associationSecret);
   const sessionRandom = new CountingRandom(0x30);
   const session = association.newSession(sessionRandom, portPair);
   const open = session.encodeOpen?.(1, 524_288) ?? run(0, 0);
   const identity = open.subarray(OPEN_IDENTITY.start, OPEN_IDENTITY.end);
   const resume = { associationId: association.id, portPair, stateSequence: 2, receiveOffset: 1_000, window: 524_288 };
   const mirror = responder.association(association.id);
+  const mirrored = mirror?.identify(decodeOpen(open))?.keys.resume ?? run(0, 0);
+  if (hex(mirrored) !== hex(session.keys.resume)) throw new Error('other keys');
   const own = { stateSequence: 2, sessionPort: 0, addresses: ['192.0.2.200'] };
   return {
     initiatorPrivateKey: hex(initiatorPrivate),
     responderPrivateKey: hex(responderPrivate),
     initiatorShare: hex(decodeInit(init).share),
-    responderShare: hex(decoded.offer.share),
+    responderShare: hex(decoded.share),
     init: hex(init),
     offer: hex(offer),
     sharedSecret: hex(shared),
     transcriptHash: hex(transcript),
-    confirmKey: hex(handshake.confirmKey),
-    associationSecret: hex(handshake.associationSecret),
+    associationSecret: hex(associationSecret),
     associationKeys: json(keys),
     openIdentity: hex(identity),
     open: hex(open),
     sessionKeys: Object.fromEntries(
-      SUITES.map((suite) => [suite.name, json(deriveSessionKeys(handshake.associationSecret, identity, suite))]),
+      SUITES.map((suite) => [suite.name, json(deriveSessionKeys(associationSecret, identity, suite))]),
     ),
     resume: hex(encodeResume(resume, (covered) => messageMac(session.keys.resume, covered))),
     refuseStale: hex(mirror?.refuse('stale', [], open.subarray(-16)) ?? run(0, 0)),

@@ -105,7 +105,6 @@ export class Acceptor {
     this.#driverHost = {
       dial: () => {}, // only the initiator dials, and only it is refused
       refused: () => {},
-      deceived: () => {},
       peerSilent: (driver) => {
         driver.peer.probe(() => driver.update((session) => session.handlePeerGone()));
         driver.peer.announce();
@@ -266,6 +265,8 @@ export class Acceptor {
     const identity = association.identify(open);
     if (identity === undefined) {
       this.counters.forgedHellos += 1;
+      // L4_INIT or L4_OFFER may have been changed on the way: then the peer has another key, and can't know.
+      if (!this.#responder.isConfirmed(association)) return turnAway(connection, refuseUnknown());
       connection.close();
       return;
     }
@@ -301,6 +302,7 @@ export class Acceptor {
     driver.attachAccepted(connection, hello, rest);
     request.onSession(driver);
     driver.tellOwner();
+    this.#options.keyPairs.refillSoon();
   }
 
   #handleResume(connection: TcpConnection, bytes: Buffer, rest: Buffer): void {

@@ -205,7 +205,7 @@ export class DatagramHub implements PartingFlowsHost {
   handshake(now: Instant, remote: TransportAddress, local: TransportAddress): InitiatorHandshake {
     const { groups, suites } = this.#terms;
     const candidates = this.#portPairs.candidates(now, osRandom, remote.port, MAX_PORT_CANDIDATES - 1);
-    return new InitiatorHandshake({
+    const handshake = new InitiatorHandshake({
       random: osRandom,
       now,
       transport: TRANSPORT.udp,
@@ -216,6 +216,8 @@ export class DatagramHub implements PartingFlowsHost {
       isPortFree: () => true,
       retransmitMs: CONTACT_WAITS_MS,
     });
+    this.#terms.keyPairs.refillSoon();
+    return handshake;
   }
 
   answerStreamInit(local: TransportAddress, bytes: Uint8Array, from: TransportAddress): Uint8Array | undefined {
@@ -232,11 +234,13 @@ export class DatagramHub implements PartingFlowsHost {
     this.#responder.handleTimeout(now);
     const full = this.#table.size >= this.#terms.limits.sessions;
     const refusal = allowed ? (full ? 'limit' : undefined) : 'policy';
-    return this.#responder.handleInit(now, bytes, from, {
+    const answer = this.#responder.handleInit(now, bytes, from, {
       sessionPort: local.port,
       addresses: isLoopback(from.ip) ? [] : this.#host.ownAddresses(local.ip),
       ...(refusal === undefined ? {} : { refusal }),
     });
+    this.#terms.keyPairs.refillSoon();
+    return answer;
   }
 
   // ---- our own addresses ---------------------------------------------------------------------------------------------

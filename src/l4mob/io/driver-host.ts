@@ -11,8 +11,6 @@ export interface DriverHost {
   /** The peer has accepted the session. */
   opened(driver: StreamDriver): void;
   refused(driver: StreamDriver, refuse: Refuse): void;
-  /** Initiator: the connection stands, but the L4_OFFER that led to it was forged. No byte has gone out. */
-  deceived(driver: StreamDriver): void;
   peerSilent(driver: StreamDriver): void;
   ended(driver: StreamDriver): void;
   /** After the end: the peer has closed the last subflow, so it knows all there was to know. */

@@ -31,7 +31,7 @@ import { decodeUpdate, type Whereabouts } from '../wire/update.ts';
 import { Acceptor } from './acceptor.ts';
 import { DatagramHub } from './datagram-hub.ts';
 import type { SourcesFor } from './dial-candidates.ts';
-import { withReserve } from './key-pair-reserve.ts';
+import { KeyPairReserve } from './key-pair-reserve.ts';
 import type { DatagramEndpoint, DatagramService, DatagramServiceOptions } from './mobile-datagrams.ts';
 import type {
   EndpointCounters,
@@ -116,10 +116,10 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
     if (rendezvous.length > 0) {
       this.#rendezvous = new RendezvousDirectory(rendezvous, (message) => options.onWarning?.(message));
     }
-    const groups = (options.groups ?? GROUPS).map(withReserve);
+    const keyPairs = new KeyPairReserve(options.groups ?? GROUPS);
     const suites = options.suites ?? SUITES;
     const limits = { ...DEFAULT_STREAM_LIMITS, ...DEFAULT_ENDPOINT_LIMITS, ...options.limits };
-    this.#terms = { groups, suites, limits };
+    this.#terms = { groups: keyPairs.groups, keyPairs, suites, limits };
     const watcher: SessionWatcher = {
       started: (driver: StreamDriver) => this.#started(driver),
       ended: (driver: StreamDriver) => this.#ended(driver),

@@ -4,7 +4,6 @@
  * association as later contacts do. A hundred exchanges instead would cost a hundred key agreements, and a responder
  * bounds what it keeps for one source.
  */
-import type { OfferCheck } from '../initiator-handshake.ts';
 import type { Agreement, HandshakeHandlers, RunningHandshake } from './handshake-runner.ts';
 import type { OpenRequest, PlainReason } from './mobile-stream.ts';
 import type { Peer } from './peer.ts';
@@ -17,7 +16,7 @@ export interface ContactParticipant {
 }
 
 export interface FirstContactsHost {
-  handshake(request: OpenRequest, handlers: HandshakeHandlers, check: OfferCheck): RunningHandshake;
+  handshake(request: OpenRequest, handlers: HandshakeHandlers): RunningHandshake;
   remember(request: OpenRequest, agreement: Agreement): Peer;
   /** An answer came when nobody waited for it any more. */
   rememberAware(request: OpenRequest, agreement: Agreement): void;
@@ -76,7 +75,7 @@ class Contact implements FirstContact {
         for (const participant of this.#over()) participant.failed(reason);
       },
     };
-    this.#handshake = this.#host.handshake(this.#request, handlers, 'before-use');
+    this.#handshake = this.#host.handshake(this.#request, handlers);
   }
 
   join(participant: ContactParticipant): void {

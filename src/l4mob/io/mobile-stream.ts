@@ -175,7 +175,7 @@ export interface EndpointCounters extends PacketCounters {
   readonly refusedOpens: number;
   /** L4_UPDATEs that were malformed, forged, of no known association, or not newer than the last. */
   readonly forgedUpdates: number;
-  /** Answers to our own L4_INITs that were malformed, forged, or of another attempt. */
+  /** Answers to our own L4_INITs that were malformed, of another attempt, or chose what was not proposed. */
   readonly rejectedOffers: number;
   /** Records that failed their check and ended their subflow. */
   readonly badRecords: number;

@@ -9,7 +9,7 @@ import { osRandom } from '../../host/random.ts';
 import type { TcpConnection } from '../../host/tcp-connection.ts';
 import { type Dial, dialTcp } from '../../host/tcp-dialer.ts';
 import type { Association } from '../association.ts';
-import { InitiatorHandshake, type OfferCheck } from '../initiator-handshake.ts';
+import { InitiatorHandshake } from '../initiator-handshake.ts';
 import { MAX_PORT_CANDIDATES } from '../limits.ts';
 import { type PortPair, PortPairTable, portPairText } from '../port-pairs.ts';
 import { StreamSession } from '../stream-session.ts';
@@ -73,11 +73,13 @@ export class Opener implements FirstContactsHost {
     this.#driverHost = {
       dial: (driver) => this.#dial(driver),
       refused: (driver, refuse) => this.#recover(driver, refuse),
-      deceived: (driver) => this.#deceived(driver),
       peerSilent: (driver) => driver.peer.announce(true),
       ended: (driver) => this.#ended(driver),
       parted: () => {},
-      opened: ({ peer }) => setImmediate(() => this.spares.opened(peer)),
+      opened: ({ peer }) => {
+        setImmediate(() => this.spares.opened(peer));
+        options.keyPairs.refillSoon();
+      },
       life: (event) => host.life(event),
     };
   }
@@ -143,7 +145,7 @@ export class Opener implements FirstContactsHost {
     return this.#sessions >= this.#options.limits.sessions;
   }
 
-  handshake(request: OpenRequest, handlers: HandshakeHandlers, check: OfferCheck): RunningHandshake {
+  handshake(request: OpenRequest, handlers: HandshakeHandlers): RunningHandshake {
     const { addresses, port, localAddress, sessionPort } = request;
     const portCandidates = this.#freePorts(request, MAX_PORT_CANDIDATES);
     if (portCandidates.length === 0) {
@@ -161,11 +163,13 @@ export class Opener implements FirstContactsHost {
         portCandidates,
         isPortFree: (initiator) => this.#portPairs.isFree(monotonicNow(), { initiator, responder: port }),
         isIdFree: (id) => !this.#host.isKnown(id),
-        check,
       });
     const counted: HandshakeHandlers = {
       onAgreed: (agreement) => handlers.onAgreed(agreement),
-      onFailed: (reason) => handlers.onFailed(reason),
+      onFailed: (reason) => {
+        this.#options.keyPairs.refillSoon();
+        handlers.onFailed(reason);
+      },
       onRejected: (count) => {
         this.counters.rejectedOffers += count;
       },
@@ -254,22 +258,17 @@ export class Opener implements FirstContactsHost {
       if (portPair !== undefined) return this.#reopen(driver, peer, portPair);
     }
     this.forget(peer);
-    if (code !== 'unknown') return driver.update((session) => session.fail('ECONNREFUSED'));
-    // The process behind the port is another one now; nothing was delivered, so it may have it all.
+    if (code !== 'unknown' || driver.contactedAnew) {
+      return driver.update((session) => session.fail('ECONNREFUSED'));
+    }
+    driver.contactedAnew = true;
     this.#contactAnew(driver, request);
   }
 
-  /** The application was told that it is connected, and the L4_OFFER was forged: whom it names gets nothing. */
-  #deceived(driver: StreamDriver): void {
-    const { peer, request } = driver;
-    if (request === undefined) return;
-    peer.drivers.delete(driver);
-    this.forget(peer);
-    this.counters.rejectedOffers += 1;
-    this.#contactAnew(driver, request);
-  }
-
-  /** Once: this time no L4_OFFER counts but a genuine one. */
+  /**
+   * The process behind the port is another one now, or somebody has changed L4_INIT or L4_OFFER on the way. Nothing was
+   * delivered, so whoever answers now may have it all.
+   */
   #contactAnew(driver: StreamDriver, request: OpenRequest): void {
     const handlers: HandshakeHandlers = {
       onAgreed: (agreement) => {
@@ -278,7 +277,7 @@ export class Opener implements FirstContactsHost {
       },
       onFailed: () => driver.update((session) => session.fail('ECONNREFUSED')),
     };
-    this.handshake(request, handlers, 'at-once');
+    this.handshake(request, handlers);
   }
 
   #reopen(driver: StreamDriver, peer: Peer, portPair: PortPair): void {

@@ -46,6 +46,8 @@ export class StreamDriver implements MobileStream {
   readonly session: StreamSession;
   /** The process at the other end; another one after an OPEN that its successor answered. */
   peer: Peer;
+  /** Initiator: it was contacted once more, since it knew nothing of our key. */
+  contactedAnew = false;
   /** Initiator, until the peer has accepted: what was asked for, to ask again. */
   request: OpenRequest | undefined;
   owner: StreamOwner | undefined;
@@ -174,11 +176,7 @@ export class StreamDriver implements MobileStream {
   /** The first subflow: OPEN waits a moment for what the application writes when it is connected, and takes it along. */
   begin(connection: TcpConnection, roundTripMs: number): void {
     const id = this.#adopt(connection);
-    this.#beginning = () => {
-      if (this.peer.association.isGenuine) return this.session.attachDialed(monotonicNow(), id, roundTripMs);
-      this.#drop(id)?.close();
-      this.#host.deceived(this);
-    };
+    this.#beginning = () => this.session.attachDialed(monotonicNow(), id, roundTripMs);
     this.#schedulePump();
   }
 

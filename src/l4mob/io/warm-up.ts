@@ -10,6 +10,7 @@ import { PortPairTable } from '../port-pairs.ts';
 import { RecordReader, RecordWriter } from '../record-stream.ts';
 import { Responder } from '../responder.ts';
 import type { Suite } from '../suite.ts';
+import { decodeOpen } from '../wire/hello.ts';
 import { TRANSPORT } from '../wire/init.ts';
 import { RECORD_TYPE } from '../wire/record.ts';
 
@@ -38,7 +39,10 @@ export function warmUp(groups: readonly Group[], suites: readonly Suite[]): void
   if (offer !== undefined) handshake.handleDatagram(now, offer);
   const { outcome } = handshake;
   if (outcome?.type !== 'accepted') return;
-  const { keys, suite, portPair } = outcome.association.newSession(osRandom, outcome.portPair);
+  const session = outcome.association.newSession(osRandom, outcome.portPair);
+  const { keys, suite, portPair } = session;
+  const open = session.encodeOpen?.(1, 1);
+  if (open !== undefined) responder.association(outcome.association.id)?.identify(decodeOpen(open));
   const writer = new RecordWriter(suite.sealer(keys.recordFromInitiator), 1, portPair);
   const reader = new RecordReader(suite.opener(keys.recordFromInitiator), 1, portPair);
   const payload = [new Uint8Array(1)];

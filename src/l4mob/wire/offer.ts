@@ -11,14 +11,14 @@
  *     status 2, group:   id (2)                 | association id                (8) |
  *     status 3, ports:   count (1), (2)...      | lifetime in seconds           (4) |
  *     status 4, refused: reason (1)             | addresses: count (1), addr...     |
- *                                               | MAC                          (16) |
+ *
+ * No MAC: both messages go into the keys whole, so OPEN shows whether they arrived as they were sent.
  */
 import { readAddress, writeAddress } from '../../core/address.ts';
 import { ByteWriter } from '../../core/bytes.ts';
 import { WireError } from '../../core/errors.ts';
 import { MAX_ADDRESSES, MAX_PORT_CANDIDATES } from '../limits.ts';
 import type { PortPair } from '../port-pairs.ts';
-import { TAG_BYTES } from '../suite.ts';
 import { ATTEMPT_BYTES, HANDSHAKE_NONCE_BYTES, MAX_COOKIE_BYTES, readIds, readPort, writeIds } from './init.ts';
 import { MAX_SIGNAL_BYTES, readSignal, SIGNAL_HEADER_BYTES, SIGNAL_TYPE, writeSignalHeader } from './signal-header.ts';
 
@@ -49,11 +49,7 @@ export type Offer =
   | { readonly status: 'ports'; readonly attempt: Uint8Array; readonly ports: readonly number[] }
   | { readonly status: 'refused'; readonly attempt: Uint8Array; readonly reason: OfferRefusal };
 
-/**
- * `macOf`, for an accepted offer, gets what the MAC covers: the whole message but the MAC, whose length is counted in
- * the header. Without it the result is just that.
- */
-export function encodeOffer(offer: Offer, macOf?: (covered: Uint8Array) => Uint8Array): Uint8Array {
+export function encodeOffer(offer: Offer): Uint8Array {
   const body = new ByteWriter(MAX_SIGNAL_BYTES - SIGNAL_HEADER_BYTES);
   body.bytes(offer.attempt).u8(STATUS[offer.status]);
   switch (offer.status) {
@@ -78,22 +74,12 @@ export function encodeOffer(offer: Offer, macOf?: (covered: Uint8Array) => Uint8
     default:
       offer satisfies never;
   }
-  const macBytes = offer.status === 'accepted' ? TAG_BYTES : 0;
-  const message = new ByteWriter(SIGNAL_HEADER_BYTES + body.length + macBytes);
-  writeSignalHeader(message, SIGNAL_TYPE.offer, body.length + macBytes);
-  message.bytes(body.finish());
-  if (macOf !== undefined) message.bytes(macOf(message.finish()));
-  return message.finish();
+  const message = new ByteWriter(SIGNAL_HEADER_BYTES + body.length);
+  writeSignalHeader(message, SIGNAL_TYPE.offer, body.length);
+  return message.bytes(body.finish()).finish();
 }
 
-export interface DecodedOffer {
-  readonly offer: Offer;
-  /** What the MAC covers. */
-  readonly covered: Uint8Array;
-  readonly mac: Uint8Array;
-}
-
-export function decodeOffer(bytes: Uint8Array): DecodedOffer {
+export function decodeOffer(bytes: Uint8Array): Offer {
   const reader = readSignal(bytes, SIGNAL_TYPE.offer);
   const attempt = reader.bytes(ATTEMPT_BYTES, 'offer attempt');
   const status = reader.u8('offer status');
@@ -150,8 +136,6 @@ export function decodeOffer(bytes: Uint8Array): DecodedOffer {
     default:
       throw new WireError(`offer status: ${status}`);
   }
-  const covered = bytes.subarray(0, reader.offset);
-  const mac = reader.bytes(offer.status === 'accepted' ? TAG_BYTES : 0, 'offer mac');
   reader.end('offer');
-  return { offer, covered, mac };
+  return offer;
 }
