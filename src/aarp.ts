@@ -8,13 +8,13 @@
  * becomes a member of an anycast address by `openAnycastMember`. Free of side effects when imported. How it works, and
  * how long what is kept: docs/aarp.md.
  */
-import { DEFAULT_AARPD_SOCKET } from './aarp/aarpd-socket.ts';
-import { DaemonConnection } from './aarp/io/daemon-connection.ts';
-import { DaemonResolver } from './aarp/io/daemon-resolver.ts';
+import { DEFAULT_AARPD_SOCKET } from './aarp/daemon/aarpd-socket.ts';
+import { DaemonConnection } from './aarp/io/daemon/daemon-connection.ts';
+import { DaemonResolver } from './aarp/io/daemon/daemon-resolver.ts';
 import { EmbeddedResolver, type EmbeddedResolverOptions } from './aarp/io/embedded-resolver.ts';
 import type { Resolution, Resolver } from './aarp/resolution.ts';
 
-export { DEFAULT_AARPD_SOCKET } from './aarp/aarpd-socket.ts';
+export { DEFAULT_AARPD_SOCKET } from './aarp/daemon/aarpd-socket.ts';
 export { type AnycastMember, type AnycastMemberOptions, openAnycastMember } from './aarp/io/anycast-member.ts';
 export { type Resolution, type Resolver, UnresolvedError, type UnresolvedReason } from './aarp/resolution.ts';
 export { AARP_PORT } from './aarp/wire/aarp.ts';

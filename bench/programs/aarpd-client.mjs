@@ -4,7 +4,8 @@
 import { rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { DaemonResolver } from '../../src/aarp/io/daemon-resolver.ts';
+import { DaemonConnection } from '../../src/aarp/io/daemon/daemon-connection.ts';
+import { DaemonResolver } from '../../src/aarp/io/daemon/daemon-resolver.ts';
 
 const WARM_UP = 1_000;
 const atOnce = Number(process.env.AT_ONCE);
@@ -16,7 +17,7 @@ const resolve = async (address) => {
   return { address, kind: 'unicast', unicast: address, confirmed: false, ttlMs: 0 };
 };
 const fallback = () => ({ resolve, cached: () => undefined, failed: () => {}, flush: () => {}, close: () => {} });
-const resolver = new DaemonResolver({ path, fallback });
+const resolver = new DaemonResolver({ connection: new DaemonConnection(path), fallback });
 let startedAt = 0;
 for (let i = 1; i <= known; i += atOnce) {
   if (startedAt === 0 && i > WARM_UP) {

@@ -4,7 +4,7 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openDaemon } from '../../src/aarp/io/daemon.ts';
+import { openDaemon } from '../../src/aarp/io/daemon/daemon.ts';
 import { EmbeddedResolver } from '../../src/aarp/io/embedded-resolver.ts';
 
 const KNOWN = 4_000;

@@ -2,9 +2,10 @@
  * What aarpd does beside resolving: being a member of anycast addresses, being a rendezvous, showing its metrics. Each
  * role is opened and closed by itself, so that a new configuration touches those only that it changes.
  */
+
+import { counter, gauge, type Metric } from '../aarp/daemon/metrics.ts';
 import { type AnycastMember, openAnycastMember } from '../aarp/io/anycast-member.ts';
-import { openMetricsServer } from '../aarp/io/metrics-server.ts';
-import { counter, gauge, type Metric } from '../aarp/metrics.ts';
+import { openMetricsServer } from '../aarp/io/daemon/metrics-server.ts';
 import { formatTransportAddress } from '../core/address.ts';
 import { openRendezvousService } from '../l4mob/io/rendezvous-service.ts';
 import type { AarpdSettings } from './aarpd-settings.ts';

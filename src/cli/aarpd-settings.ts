@@ -3,10 +3,10 @@
  * wins over the file, key by key. docs/aarpd.md is the reference for people.
  */
 
-import { DEFAULT_AARPD_SOCKET } from '../aarp/aarpd-socket.ts';
-import { lineAddress } from '../aarp/daemon-protocol.ts';
+import { DEFAULT_AARPD_SOCKET } from '../aarp/daemon/aarpd-socket.ts';
+import { lineAddress } from '../aarp/daemon/daemon-protocol.ts';
 import { MAX_SERVED } from '../aarp/io/anycast-member.ts';
-import { DEFAULT_DAEMON_LIMITS } from '../aarp/io/daemon-server.ts';
+import { DEFAULT_DAEMON_LIMITS } from '../aarp/io/daemon/daemon-server.ts';
 import { familyOf, isGroupAddress, type TransportAddress } from '../core/address.ts';
 import { readJsonFile } from '../core/json-file.ts';
 import type { JsonValue } from '../core/json-text.ts';

@@ -7,9 +7,9 @@
  * Life-cycle: settings -> the socket -> the roles -> ready, until SIGTERM or SIGINT. SIGHUP reads the configuration again.
  */
 import { createRequire } from 'node:module';
-import { type Daemon, openDaemon } from '../aarp/io/daemon.ts';
+import { counter, type Metric } from '../aarp/daemon/metrics.ts';
+import { type Daemon, openDaemon } from '../aarp/io/daemon/daemon.ts';
 import { EmbeddedResolver } from '../aarp/io/embedded-resolver.ts';
-import { counter, type Metric } from '../aarp/metrics.ts';
 import { UsageError } from '../core/errors.ts';
 import { readFileStart } from '../host/file-start.ts';
 import { AarpdRoles } from './aarpd-roles.ts';

@@ -10,9 +10,9 @@ import type { EndpointCounters, SessionInfo } from '../l4mob/io/mobile-stream.ts
 import { NO_PACKETS } from '../l4mob/io/packet-counters.ts';
 import { resolveAnycastNameServers } from './anycast-name-servers.ts';
 import { guardChannels } from './child-guard.ts';
+import { type Connect, mobileConnect } from './connect/outgoing.ts';
 import { type Bind, mobileBind } from './dgram/bind-hook.ts';
 import { Layer, type LayerOptions } from './layer.ts';
-import { type Connect, mobileConnect } from './outgoing.ts';
 import { type Listen, type Listen2, mobileListen, mobileListen2 } from './server-hook.ts';
 
 export type { LayerOptions as InstallOptions };

@@ -7,13 +7,13 @@ import type { Resolver } from '../aarp/resolution.ts';
 import { canonicalAddress } from '../core/address.ts';
 import type { DatagramEndpoint } from '../l4mob/io/mobile-datagrams.ts';
 import type { MobilityEndpoint } from '../l4mob/io/mobile-stream.ts';
+import type { SharedVerdicts } from './connect/shared-verdicts.ts';
 import { AnycastDestinations } from './dgram/anycast-destinations.ts';
 import { type DgramState, dgramState } from './dgram/dgram-internals.ts';
 import { MemberDebts } from './dgram/member-debts.ts';
 import { debug } from './diagnostics.ts';
 import { type SocketInternals, socketInternals } from './node-internals.ts';
 import type { Policy } from './policy/policy.ts';
-import type { SharedVerdicts } from './shared-verdicts.ts';
 
 export type { Mobility } from './policy/policy.ts';
 

@@ -6,9 +6,9 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { AddressSelection } from '../addrsel/io/address-selection.ts';
 import type { AddressInformer } from '../host/address-watch.ts';
+import { SharedVerdicts } from './connect/shared-verdicts.ts';
 import type { LayerOptions } from './layer.ts';
 import type { Policy } from './policy/policy.ts';
-import { SharedVerdicts } from './shared-verdicts.ts';
 
 const require = createRequire(import.meta.url);
 

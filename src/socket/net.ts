@@ -4,8 +4,8 @@
  */
 import net from 'node:net';
 import { nativeConnect, nativeListen } from '../host/native.ts';
+import { type Connect, mobileConnect } from './connect/outgoing.ts';
 import { Layer, type LayerOptions } from './layer.ts';
-import { type Connect, mobileConnect } from './outgoing.ts';
 import { type Listen, type Listen2, mobileListen, mobileListen2 } from './server-hook.ts';
 
 export type NetModule = Omit<typeof net, 'default'>;

@@ -2,9 +2,9 @@
  * What this process has one of for anycast addresses and for the word of other processes, whichever of the package's
  * entry points needs it first: the resolver, and the connection to the service of this host.
  */
-import { DaemonConnection } from '../aarp/io/daemon-connection.ts';
-import { DaemonResolver } from '../aarp/io/daemon-resolver.ts';
-import { DaemonVerdicts } from '../aarp/io/daemon-verdicts.ts';
+import { DaemonConnection } from '../aarp/io/daemon/daemon-connection.ts';
+import { DaemonResolver } from '../aarp/io/daemon/daemon-resolver.ts';
+import { DaemonVerdicts } from '../aarp/io/daemon/daemon-verdicts.ts';
 import { EmbeddedResolver } from '../aarp/io/embedded-resolver.ts';
 import type { Resolver } from '../aarp/resolution.ts';
 import { debug, resolveReporter } from './diagnostics.ts';

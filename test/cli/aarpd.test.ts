@@ -4,10 +4,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DaemonConnection } from '../../src/aarp/io/daemon-connection.ts';
-import { DaemonResolver } from '../../src/aarp/io/daemon-resolver.ts';
-import { LineClient } from '../aarp/line-client.ts';
-import { TableResolver } from '../aarp/table-resolver.ts';
+import { DaemonConnection } from '../../src/aarp/io/daemon/daemon-connection.ts';
+import { DaemonResolver } from '../../src/aarp/io/daemon/daemon-resolver.ts';
+import { LineClient } from '../aarp/daemon/line-client.ts';
+import { TableResolver } from '../aarp/daemon/table-resolver.ts';
 import { BUILT_FILE } from '../built-package.ts';
 import { Program } from '../lab/program.ts';
 import { SeededRandom } from '../sim/seeded-random.ts';

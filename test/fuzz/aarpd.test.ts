@@ -10,9 +10,9 @@ import {
   MAX_LINE_BYTES,
   parseReply,
   parseRequest,
-} from '../../src/aarp/daemon-protocol.ts';
-import { LineReader } from '../../src/aarp/line-reader.ts';
-import { decodeVerdictFile, encodeVerdictFile } from '../../src/aarp/verdict-file.ts';
+} from '../../src/aarp/daemon/daemon-protocol.ts';
+import { LineReader } from '../../src/aarp/daemon/line-reader.ts';
+import { decodeVerdictFile, encodeVerdictFile } from '../../src/aarp/daemon/verdict-file.ts';
 import { WireError } from '../../src/core/errors.ts';
 import { SeededRandom } from '../sim/seeded-random.ts';
 import { mutation } from './mutations.ts';

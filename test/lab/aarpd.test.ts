@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { LineClient } from '../aarp/line-client.ts';
+import { LineClient } from '../aarp/daemon/line-client.ts';
 import { BUILT_FILE, builtPackage } from '../built-package.ts';
 import { ANYCAST, AnycastNetwork, type AnycastReport, resolve, SERVICE_PORT } from './anycast-network.ts';
 import { type Host, labMissing } from './index.ts';

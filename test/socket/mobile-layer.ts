@@ -3,7 +3,7 @@ import { EventEmitter, once } from 'node:events';
 import net from 'node:net';
 import { afterEach } from 'vitest';
 import type { MobileStream, OpenHandlers, OpenRequest, PendingOpen } from '../../src/l4mob/io/mobile-stream.ts';
-import { transportOf } from '../../src/socket/handle-exchange.ts';
+import { transportOf } from '../../src/socket/connect/handle-exchange.ts';
 import { type Installation, install } from '../../src/socket/install.ts';
 import type { AddressOrder, AnycastOptions } from '../../src/socket/layer.ts';
 import { isMobileHandle } from '../../src/socket/mobile-handle.ts';

@@ -1,6 +1,6 @@
 /** Whether aarpd answers where the policy looks for it. */
 import { Socket } from 'node:net';
-import { formatRequest, MAX_LINE_BYTES, PROTOCOL_VERSION, parseReply } from '../../aarp/daemon-protocol.ts';
+import { formatRequest, MAX_LINE_BYTES, PROTOCOL_VERSION, parseReply } from '../../aarp/daemon/daemon-protocol.ts';
 import { WireError } from '../../core/errors.ts';
 import type { Policy } from '../../socket/policy/policy.ts';
 import { type Finding, note, ok, problem, within } from './finding.ts';

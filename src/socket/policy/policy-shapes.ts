@@ -1,7 +1,7 @@
 /**
  * The shapes of single policy values, shared by the environment and the policy file.
  */
-import { DEFAULT_AARPD_SOCKET } from '../../aarp/aarpd-socket.ts';
+import { DEFAULT_AARPD_SOCKET } from '../../aarp/daemon/aarpd-socket.ts';
 import { isTablePath, TABLE_NAMES, type TableName } from '../../addrsel/table-name.ts';
 import { canonicalAddress } from '../../core/address.ts';
 import { parseHostPort } from '../../core/host-port.ts';

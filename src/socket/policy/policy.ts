@@ -4,7 +4,7 @@
  *
  * A question that no rule concerns is answered with a constant; with rules, the first that matches wins.
  */
-import { DEFAULT_AARPD_SOCKET } from '../../aarp/aarpd-socket.ts';
+import { DEFAULT_AARPD_SOCKET } from '../../aarp/daemon/aarpd-socket.ts';
 import { isLoopback, isUnspecified } from '../../core/address.ts';
 import { addressWords, type Prefix, prefixMatches } from '../../core/prefix.ts';
 import type { Initiative } from '../../l4mob/io/mobile-datagrams.ts';

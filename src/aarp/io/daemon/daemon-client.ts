@@ -6,11 +6,18 @@
  * dropped (see {@link DropReason}), or with `finish`.
  */
 import type { Socket } from 'node:net';
-import type { Instant } from '../../core/time.ts';
-import { monotonicNow } from '../../host/clock.ts';
-import type { DaemonCounters, DropReason } from '../daemon-counters.ts';
-import { formatReply, MAX_LINE_BYTES, NO_ID, parseRequest, type Reply, type Request } from '../daemon-protocol.ts';
-import { LineReader } from '../line-reader.ts';
+import type { Instant } from '../../../core/time.ts';
+import { monotonicNow } from '../../../host/clock.ts';
+import type { DaemonCounters, DropReason } from '../../daemon/daemon-counters.ts';
+import {
+  formatReply,
+  MAX_LINE_BYTES,
+  NO_ID,
+  parseRequest,
+  type Reply,
+  type Request,
+} from '../../daemon/daemon-protocol.ts';
+import { LineReader } from '../../daemon/line-reader.ts';
 import type { AnsweredHere, DaemonRequests } from './daemon-requests.ts';
 
 /** Questions of one client that wait for probes. A process that resolves more at once gets its answers in turn. */

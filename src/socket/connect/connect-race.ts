@@ -13,16 +13,22 @@
 import { AsyncResource } from 'node:async_hooks';
 import type net from 'node:net';
 import { constants } from 'node:os';
-import { Alarm, monotonicNow } from '../host/clock.ts';
-import type { MobileStream, MobilityEndpoint, PendingOpen, PlainReason, Verdict } from '../l4mob/io/mobile-stream.ts';
-import { shielded } from './application-call.ts';
+import { Alarm, monotonicNow } from '../../host/clock.ts';
+import type {
+  MobileStream,
+  MobilityEndpoint,
+  PendingOpen,
+  PlainReason,
+  Verdict,
+} from '../../l4mob/io/mobile-stream.ts';
+import { shielded } from '../application-call.ts';
+import { type MobileHandle, mobileHandleClass, takeReset } from '../mobile-handle.ts';
+import { type ConnectRequest, inside, type SocketInternals, type TransportHandle } from '../node-internals.ts';
+import { mobilityRequiredError } from '../socket-error.ts';
 import { exchangeHandle, freshTransport, isBelowTls } from './handle-exchange.ts';
 import { type ConnectMethod, copyOf, HeldConnect, nativeOf } from './held-connect.ts';
-import { type MobileHandle, mobileHandleClass, takeReset } from './mobile-handle.ts';
-import { type ConnectRequest, inside, type SocketInternals, type TransportHandle } from './node-internals.ts';
 import type { SharedVerdict, SharedVerdicts } from './shared-verdicts.ts';
 import { SlowAttempts } from './slow-attempts.ts';
-import { mobilityRequiredError } from './socket-error.ts';
 
 export interface RaceInit {
   readonly socket: net.Socket;

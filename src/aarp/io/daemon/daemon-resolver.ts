@@ -2,11 +2,11 @@
  * Resolver through aarpd. Whatever aarpd does, callers get an answer: what it can't be asked, or does not answer in
  * time, is asked of the resolver in this process.
  */
-import { canonicalAddress } from '../../core/address.ts';
-import type { Instant } from '../../core/time.ts';
-import { Alarm, monotonicNow } from '../../host/clock.ts';
-import { lineAddress, type Reply } from '../daemon-protocol.ts';
-import { type Resolution, type Resolver, UnresolvedError } from '../resolution.ts';
+import { canonicalAddress } from '../../../core/address.ts';
+import type { Instant } from '../../../core/time.ts';
+import { Alarm, monotonicNow } from '../../../host/clock.ts';
+import { lineAddress, type Reply } from '../../daemon/daemon-protocol.ts';
+import { type Resolution, type Resolver, UnresolvedError } from '../../resolution.ts';
 import type { DaemonConnection } from './daemon-connection.ts';
 
 export interface DaemonResolverOptions {

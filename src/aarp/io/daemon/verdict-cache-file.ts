@@ -5,12 +5,17 @@
 import { renameSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { WireError } from '../../core/errors.ts';
-import { Alarm, monotonicNow, wallNow } from '../../host/clock.ts';
-import { readFileStart } from '../../host/file-start.ts';
-import { putFile } from '../../host/replace-file.ts';
-import type { DaemonCounters } from '../daemon-counters.ts';
-import { decodeVerdictFile, encodeVerdictFile, type KeptVerdicts, VERDICT_FILE_LIMIT_BYTES } from '../verdict-file.ts';
+import { WireError } from '../../../core/errors.ts';
+import { Alarm, monotonicNow, wallNow } from '../../../host/clock.ts';
+import { readFileStart } from '../../../host/file-start.ts';
+import { putFile } from '../../../host/replace-file.ts';
+import type { DaemonCounters } from '../../daemon/daemon-counters.ts';
+import {
+  decodeVerdictFile,
+  encodeVerdictFile,
+  type KeptVerdicts,
+  VERDICT_FILE_LIMIT_BYTES,
+} from '../../daemon/verdict-file.ts';
 
 /** Changes come in bursts; a crash costs the verdicts of this long, which are found out again. */
 const WRITE_DELAY_MS = 2_000;

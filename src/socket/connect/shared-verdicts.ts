@@ -6,9 +6,9 @@
  * The service is not asked before a near peer would have answered by itself, and never where its socket is not there:
  * loading what speaks with it takes longer than most contacts.
  */
-import type { DaemonVerdicts } from '../aarp/io/daemon-verdicts.ts';
-import { canonicalAddress, isLoopback, type TransportAddress } from '../core/address.ts';
-import { after } from '../host/clock.ts';
+import type { DaemonVerdicts } from '../../aarp/io/daemon/daemon-verdicts.ts';
+import { canonicalAddress, isLoopback, type TransportAddress } from '../../core/address.ts';
+import { after } from '../../host/clock.ts';
 
 export type SharedVerdict = 'mobile' | 'plain';
 

@@ -7,9 +7,10 @@
  * Life: an attempt is kept when node closes its handle, or begun here; it is over when it connects, fails or is dropped
  * with all.
  */
+
+import type { ConnectRequest, TransportHandle } from '../node-internals.ts';
 import { freshTransport, shadow, sparingContext, type TransportClass } from './handle-exchange.ts';
 import { copyOf } from './held-connect.ts';
-import type { ConnectRequest, TransportHandle } from './node-internals.ts';
 
 /** Each is a descriptor. A name with more addresses that leave a connect waiting is not reached by the next one. */
 const MAX_ATTEMPTS = 8;

@@ -11,8 +11,8 @@ import {
   parseRequest,
   type Reply,
   type Request,
-} from '../../src/aarp/daemon-protocol.ts';
-import { WireError } from '../../src/core/errors.ts';
+} from '../../../src/aarp/daemon/daemon-protocol.ts';
+import { WireError } from '../../../src/core/errors.ts';
 
 const REQUESTS: readonly [string, Request][] = [
   ['1 hello 1', { id: '1', verb: 'hello', version: 1 }],

@@ -11,9 +11,9 @@
  * A person with `nc -U` can speak it. Requests may be sent before earlier ones are answered, and answers come in any
  * order: the id tells which. docs/aarpd.md is the reference.
  */
-import { canonicalAddress, familyOf, formatTransportAddress } from '../core/address.ts';
-import { WireError } from '../core/errors.ts';
-import { parseHostPort } from '../core/host-port.ts';
+import { canonicalAddress, familyOf, formatTransportAddress } from '../../core/address.ts';
+import { WireError } from '../../core/errors.ts';
+import { parseHostPort } from '../../core/host-port.ts';
 
 export const PROTOCOL_VERSION = 1;
 /** Three times the longest request; what is longer is no request. */

@@ -5,8 +5,8 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Daemon, type DaemonOptions, openDaemon } from '../../src/aarp/io/daemon.ts';
-import { samplesOf } from '../../src/aarp/metrics.ts';
+import { samplesOf } from '../../../src/aarp/daemon/metrics.ts';
+import { type Daemon, type DaemonOptions, openDaemon } from '../../../src/aarp/io/daemon/daemon.ts';
 import { LineClient } from './line-client.ts';
 import { TableResolver } from './table-resolver.ts';
 

@@ -6,10 +6,10 @@
  * while it is held.
  */
 import { Socket } from 'node:net';
-import { WireError } from '../../core/errors.ts';
-import type { Instant } from '../../core/time.ts';
-import { Alarm, monotonicNow } from '../../host/clock.ts';
-import { nativeConnect } from '../../host/native.ts';
+import { WireError } from '../../../core/errors.ts';
+import type { Instant } from '../../../core/time.ts';
+import { Alarm, monotonicNow } from '../../../host/clock.ts';
+import { nativeConnect } from '../../../host/native.ts';
 import {
   formatRequest,
   MAX_LINE_BYTES,
@@ -18,8 +18,8 @@ import {
   type Reply,
   type Request,
   type RequestWithoutId,
-} from '../daemon-protocol.ts';
-import { LineReader } from '../line-reader.ts';
+} from '../../daemon/daemon-protocol.ts';
+import { LineReader } from '../../daemon/line-reader.ts';
 
 /** Who asked. One of the two is called, once, unless it was forgotten. */
 export interface DaemonQuestion {

@@ -4,8 +4,10 @@
  * a {@link ConnectRace} stand between node and the handle.
  */
 import net from 'node:net';
-import type { Resolver } from '../aarp/resolution.ts';
-import { alternateFamilies, canonicalAddress } from '../core/address.ts';
+import type { Resolver } from '../../aarp/resolution.ts';
+import { alternateFamilies, canonicalAddress } from '../../core/address.ts';
+import type { Layer, Mobility } from '../layer.ts';
+import { inside } from '../node-internals.ts';
 import { AnycastConnect, type RaceHandlers } from './anycast-connect.ts';
 import {
   type ConnectTarget,
@@ -15,8 +17,6 @@ import {
   withLookup,
 } from './connect-arguments.ts';
 import { ConnectRace } from './connect-race.ts';
-import type { Layer, Mobility } from './layer.ts';
-import { inside } from './node-internals.ts';
 import { orderedLookup } from './ordered-lookup.ts';
 
 export type Connect = (this: net.Socket, ...args: unknown[]) => net.Socket;

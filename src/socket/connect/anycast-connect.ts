@@ -15,23 +15,23 @@
  */
 import { AsyncResource } from 'node:async_hooks';
 import type net from 'node:net';
-import type { Resolver } from '../aarp/resolution.ts';
-import { canonicalAddress } from '../core/address.ts';
-import { Alarm, monotonicNow } from '../host/clock.ts';
-import type { PlainReason } from '../l4mob/io/mobile-stream.ts';
-import { shielded } from './application-call.ts';
-import type { ConnectRace, RaceInit } from './connect-race.ts';
-import { exchangeHandle, freshTransport, isBelowTls, shadow, transportOf } from './handle-exchange.ts';
-import { type ConnectMethod, copyOf, HeldConnect, nativeOf } from './held-connect.ts';
-import { takeReset } from './mobile-handle.ts';
+import type { Resolver } from '../../aarp/resolution.ts';
+import { canonicalAddress } from '../../core/address.ts';
+import { Alarm, monotonicNow } from '../../host/clock.ts';
+import type { PlainReason } from '../../l4mob/io/mobile-stream.ts';
+import { shielded } from '../application-call.ts';
+import { takeReset } from '../mobile-handle.ts';
 import {
   type AddressOut,
   type ConnectRequest,
   inside,
   type SocketInternals,
   type TransportHandle,
-} from './node-internals.ts';
-import { mobilityRequiredError } from './socket-error.ts';
+} from '../node-internals.ts';
+import { mobilityRequiredError } from '../socket-error.ts';
+import type { ConnectRace, RaceInit } from './connect-race.ts';
+import { exchangeHandle, freshTransport, isBelowTls, shadow, transportOf } from './handle-exchange.ts';
+import { type ConnectMethod, copyOf, HeldConnect, nativeOf } from './held-connect.ts';
 
 export interface AnycastConnectInit {
   readonly socket: net.Socket;

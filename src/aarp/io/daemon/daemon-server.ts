@@ -6,13 +6,13 @@
  * answers those that wait, and resolves when the last client is gone.
  */
 import net, { type Socket } from 'node:net';
-import { UsageError } from '../../core/errors.ts';
-import type { Instant } from '../../core/time.ts';
-import { type AddressChange, type AddressWatch, openAddressWatch } from '../../host/address-watch.ts';
-import { after, monotonicNow } from '../../host/clock.ts';
-import type { DaemonCounters } from '../daemon-counters.ts';
-import { formatReply, NO_ID } from '../daemon-protocol.ts';
-import { gauge, type Metric } from '../metrics.ts';
+import { UsageError } from '../../../core/errors.ts';
+import type { Instant } from '../../../core/time.ts';
+import { type AddressChange, type AddressWatch, openAddressWatch } from '../../../host/address-watch.ts';
+import { after, monotonicNow } from '../../../host/clock.ts';
+import type { DaemonCounters } from '../../daemon/daemon-counters.ts';
+import { formatReply, NO_ID } from '../../daemon/daemon-protocol.ts';
+import { gauge, type Metric } from '../../daemon/metrics.ts';
 import { DaemonClient, UNREAD_HIGH_BYTES } from './daemon-client.ts';
 import type { DaemonRequests } from './daemon-requests.ts';
 import { listenLocally } from './local-listener.ts';

@@ -2,11 +2,11 @@
  * aarpd without its roles: one resolver and one cache of verdicts for all processes of a host. The command `aarpd` puts
  * the roles around it (src/cli/aarpd.ts).
  */
-import { wallNow } from '../../host/clock.ts';
-import { DaemonCounters } from '../daemon-counters.ts';
-import { gauge, type Metric } from '../metrics.ts';
-import type { KeptVerdicts } from '../verdict-file.ts';
-import { VerdictStore } from '../verdict-store.ts';
+import { wallNow } from '../../../host/clock.ts';
+import { DaemonCounters } from '../../daemon/daemon-counters.ts';
+import { gauge, type Metric } from '../../daemon/metrics.ts';
+import type { KeptVerdicts } from '../../daemon/verdict-file.ts';
+import { VerdictStore } from '../../daemon/verdict-store.ts';
 import { DaemonRequests, type RememberingResolver } from './daemon-requests.ts';
 import { type DaemonServerOptions, openDaemonServer } from './daemon-server.ts';
 import { VerdictCacheFile } from './verdict-cache-file.ts';

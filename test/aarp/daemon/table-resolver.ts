@@ -1,6 +1,6 @@
 /** A resolver whose answers are a table, and come when the test lets them. What it has answered it remembers. */
-import type { RememberingResolver } from '../../src/aarp/io/daemon-requests.ts';
-import { type Resolution, UnresolvedError } from '../../src/aarp/resolution.ts';
+import type { RememberingResolver } from '../../../src/aarp/io/daemon/daemon-requests.ts';
+import { type Resolution, UnresolvedError } from '../../../src/aarp/resolution.ts';
 
 export class TableResolver implements RememberingResolver {
   readonly asked: string[] = [];

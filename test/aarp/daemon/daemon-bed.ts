@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach } from 'vitest';
-import { type Daemon, openDaemon } from '../../src/aarp/io/daemon.ts';
+import { type Daemon, openDaemon } from '../../../src/aarp/io/daemon/daemon.ts';
 import { TableResolver } from './table-resolver.ts';
 
 export class DaemonBed {

@@ -1,7 +1,7 @@
 /** Metrics over HTTP, for Prometheus: `GET /metrics`, and nothing else. Whoever reaches the port may read them. */
 import { createServer } from 'node:http';
-import type { TransportAddress } from '../../core/address.ts';
-import { formatMetrics, type Metric } from '../metrics.ts';
+import type { TransportAddress } from '../../../core/address.ts';
+import { formatMetrics, type Metric } from '../../daemon/metrics.ts';
 
 export interface MetricsServer {
   readonly address: TransportAddress;

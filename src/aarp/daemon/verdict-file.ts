@@ -10,10 +10,10 @@
  *
  * The number is the wall time until which the verdict holds, milliseconds since 1970.
  */
-import { isGroupAddress, isUnspecified } from '../core/address.ts';
-import { WireError } from '../core/errors.ts';
+import { isGroupAddress, isUnspecified } from '../../core/address.ts';
+import { WireError } from '../../core/errors.ts';
+import type { Resolution } from '../resolution.ts';
 import { lineAddress, lineDestination, MAX_VERDICT_MS } from './daemon-protocol.ts';
-import type { Resolution } from './resolution.ts';
 import type { DestinationVerdict } from './verdict-store.ts';
 
 /** A resolution, until when it holds by wall time. Only confirmed ones are kept. */

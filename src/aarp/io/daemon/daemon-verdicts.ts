@@ -2,8 +2,8 @@
  * Whether destinations are mobile or plain, as the processes of a host tell each other through aarpd: a short-lived one
  * need not find out again. Word from another process is a hint that saves waiting; it decides nothing by itself.
  */
-import { formatTransportAddress, type TransportAddress } from '../../core/address.ts';
-import type { MobilityVerdict, Reply } from '../daemon-protocol.ts';
+import { formatTransportAddress, type TransportAddress } from '../../../core/address.ts';
+import type { MobilityVerdict, Reply } from '../../daemon/daemon-protocol.ts';
 import type { DaemonConnection } from './daemon-connection.ts';
 
 export class DaemonVerdicts {

@@ -1,7 +1,7 @@
 /** Lines cut out of a stream, however it comes. */
 import { describe, expect, it } from 'vitest';
-import { LineReader } from '../../src/aarp/line-reader.ts';
-import { SeededRandom } from '../sim/seeded-random.ts';
+import { LineReader } from '../../../src/aarp/daemon/line-reader.ts';
+import { SeededRandom } from '../../sim/seeded-random.ts';
 
 function taken(reader: LineReader): (string | undefined)[] {
   const lines: (string | undefined)[] = [];

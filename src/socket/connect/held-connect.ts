@@ -3,8 +3,8 @@
  * Once for each handle that node takes for it; several may stand one before the other, the last one first.
  */
 import type net from 'node:net';
+import { type ConnectRequest, inside, type SocketInternals, type TransportHandle } from '../node-internals.ts';
 import { reinitializeOf, shadow, type TransportClass, transportOf, unshadow } from './handle-exchange.ts';
-import { type ConnectRequest, inside, type SocketInternals, type TransportHandle } from './node-internals.ts';
 
 export type ConnectMethod = 'connect' | 'connect6';
 

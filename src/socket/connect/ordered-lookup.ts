@@ -2,8 +2,9 @@
  * Node's lookup of a name, its answer in an order of ours. It is asked for all addresses also where node wants one, so
  * that this one is the best.
  */
+
+import type { AddressOrder } from '../layer.ts';
 import type { Lookup, LookupCallback } from './connect-arguments.ts';
-import type { AddressOrder } from './layer.ts';
 
 export function orderedLookup(lookup: Lookup, addressOrder: AddressOrder): Lookup {
   return (host, options, callback) => {

@@ -3,7 +3,7 @@
  * included; and keeps what node would lose by it. Knows nothing of sessions.
  */
 import type net from 'node:net';
-import { type ConnectRequest, inside, type SocketInternals, type TransportHandle } from './node-internals.ts';
+import { type ConnectRequest, inside, type SocketInternals, type TransportHandle } from '../node-internals.ts';
 
 export type TransportClass = new (kind: number) => TransportHandle;
 

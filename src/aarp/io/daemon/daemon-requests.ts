@@ -2,13 +2,19 @@
  * What aarpd answers: requests of all clients against one resolver and one store of verdicts. A resolution that is
  * known is answered at once.
  */
-import { UsageError } from '../../core/errors.ts';
-import { wallNow } from '../../host/clock.ts';
-import type { DaemonCounters } from '../daemon-counters.ts';
-import { type ErrorWord, PROTOCOL_VERSION, type Reply, type Request, type VerdictSubject } from '../daemon-protocol.ts';
-import { type Metric, samplesOf } from '../metrics.ts';
-import { type Resolution, type Resolver, UnresolvedError, type UnresolvedReason } from '../resolution.ts';
-import type { DestinationVerdict, VerdictStore } from '../verdict-store.ts';
+import { UsageError } from '../../../core/errors.ts';
+import { wallNow } from '../../../host/clock.ts';
+import type { DaemonCounters } from '../../daemon/daemon-counters.ts';
+import {
+  type ErrorWord,
+  PROTOCOL_VERSION,
+  type Reply,
+  type Request,
+  type VerdictSubject,
+} from '../../daemon/daemon-protocol.ts';
+import { type Metric, samplesOf } from '../../daemon/metrics.ts';
+import type { DestinationVerdict, VerdictStore } from '../../daemon/verdict-store.ts';
+import { type Resolution, type Resolver, UnresolvedError, type UnresolvedReason } from '../../resolution.ts';
 
 /** A resolver whose memory can be looked at and added to. */
 export interface RememberingResolver extends Resolver {

@@ -6,7 +6,7 @@
 import { chmod, link, lstat, mkdir, rename, unlink } from 'node:fs/promises';
 import net from 'node:net';
 import { dirname } from 'node:path';
-import { UsageError } from '../../core/errors.ts';
+import { UsageError } from '../../../core/errors.ts';
 
 /** sun_path of unix(7) without its final zero, less a process id, put behind the name while the socket is being made. */
 const PATH_LIMIT_BYTES: number = 107 - '.4194304'.length;

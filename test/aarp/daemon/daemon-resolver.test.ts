@@ -2,12 +2,12 @@
 import { once } from 'node:events';
 import net, { type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import type { Daemon } from '../../src/aarp/io/daemon.ts';
-import { DaemonConnection } from '../../src/aarp/io/daemon-connection.ts';
-import { DaemonResolver } from '../../src/aarp/io/daemon-resolver.ts';
-import { samplesOf } from '../../src/aarp/metrics.ts';
-import { UnresolvedError } from '../../src/aarp/resolution.ts';
-import { UsageError } from '../../src/core/errors.ts';
+import { samplesOf } from '../../../src/aarp/daemon/metrics.ts';
+import type { Daemon } from '../../../src/aarp/io/daemon/daemon.ts';
+import { DaemonConnection } from '../../../src/aarp/io/daemon/daemon-connection.ts';
+import { DaemonResolver } from '../../../src/aarp/io/daemon/daemon-resolver.ts';
+import { UnresolvedError } from '../../../src/aarp/resolution.ts';
+import { UsageError } from '../../../src/core/errors.ts';
 import { DaemonBed } from './daemon-bed.ts';
 import { TableResolver } from './table-resolver.ts';
 

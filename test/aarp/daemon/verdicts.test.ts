@@ -1,15 +1,19 @@
 /** What aarpd remembers, and the file in which it does. */
 import { describe, expect, it } from 'vitest';
-import { MAX_VERDICT_MS } from '../../src/aarp/daemon-protocol.ts';
-import { DEFAULT_RESOLVER_LIMITS } from '../../src/aarp/limits.ts';
+import { MAX_VERDICT_MS } from '../../../src/aarp/daemon/daemon-protocol.ts';
 import {
   decodeVerdictFile,
   encodeVerdictFile,
   type KeptVerdicts,
   VERDICT_FILE_LIMIT_BYTES,
-} from '../../src/aarp/verdict-file.ts';
-import { DEFAULT_VERDICT_LIMIT, type DestinationVerdict, VerdictStore } from '../../src/aarp/verdict-store.ts';
-import { WireError } from '../../src/core/errors.ts';
+} from '../../../src/aarp/daemon/verdict-file.ts';
+import {
+  DEFAULT_VERDICT_LIMIT,
+  type DestinationVerdict,
+  VerdictStore,
+} from '../../../src/aarp/daemon/verdict-store.ts';
+import { DEFAULT_RESOLVER_LIMITS } from '../../../src/aarp/limits.ts';
+import { WireError } from '../../../src/core/errors.ts';
 
 const NOW = 1_790_000_000_000;
 const PLAIN: DestinationVerdict = { destination: '[2001:db8::1]:443', verdict: 'plain', until: NOW + 60_000 };

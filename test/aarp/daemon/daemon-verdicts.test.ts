@@ -1,7 +1,7 @@
 /** The connection to a running aarpd, and what processes tell each other about destinations by it. */
 import { describe, expect, it } from 'vitest';
-import { DaemonConnection } from '../../src/aarp/io/daemon-connection.ts';
-import { DaemonVerdicts } from '../../src/aarp/io/daemon-verdicts.ts';
+import { DaemonConnection } from '../../../src/aarp/io/daemon/daemon-connection.ts';
+import { DaemonVerdicts } from '../../../src/aarp/io/daemon/daemon-verdicts.ts';
 import { DaemonBed } from './daemon-bed.ts';
 
 const DESTINATION = { ip: '2001:db8::1', port: 443 };
