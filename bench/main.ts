@@ -1,7 +1,6 @@
 /**
  * `npm run bench`: mobisock beside plain sockets and node's TLS, same programs, same machine, same run. Prints medians
- * and ratios against the first variant of each table; `--json` prints all figures, "never" for what did not happen;
- * `--only NAME` (may repeat) picks scenarios; `--rounds N` overrides how often each is run.
+ * and ratios against the first variant of each table.
  */
 import { parseArgs } from 'node:util';
 import { figureText, median, NEVER, ratio } from './figures.ts';
@@ -42,13 +41,33 @@ function print({ title, unit, betterIs, giveUpMs = 0 }: Scenario, rows: readonly
   }
 }
 
-const { values } = parseArgs({
-  options: {
-    json: { type: 'boolean', default: false },
-    only: { type: 'string', multiple: true },
-    rounds: { type: 'string' },
-  },
-});
+const USAGE = `npm run bench -- [options]
+  --only NAME   one scenario, may repeat: ${SCENARIOS.map(({ name }) => name).join(', ')}
+  --rounds N    how often each is run
+  --json        all figures, "never" for what did not happen
+`;
+
+function options() {
+  try {
+    return parseArgs({
+      options: {
+        help: { type: 'boolean', default: false },
+        json: { type: 'boolean', default: false },
+        only: { type: 'string', multiple: true },
+        rounds: { type: 'string' },
+      },
+    }).values;
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
+const values = options();
+if (values.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
 const unknown = values.only?.filter((name) => !SCENARIOS.some((s) => s.name === name)) ?? [];
 if (unknown.length > 0) {
   console.error(`--only: no scenario ${unknown.join(', ')}; there are ${SCENARIOS.map((s) => s.name).join(', ')}`);
