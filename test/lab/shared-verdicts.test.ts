@@ -91,11 +91,11 @@ describe.skipIf(missing)('processes that share an aarpd', { timeout: 30_000 }, (
     await startAarpd();
     expect((await contact()).mobile).toBe(true);
     expect(await verdict()).toMatch(/^1 ok mobile \d{6}$/);
-    // Of every thousand, the first two: those of the contact below.
+    // Of every thousand, the first three: those of the contact below, until 280 ms.
     await lab.router.nft(
-      `add rule inet lab conditions udp dport ${EXCHANGE_PORT} numgen inc mod 1000 < 2 counter drop`,
+      `add rule inet lab conditions udp dport ${EXCHANGE_PORT} numgen inc mod 1000 < 3 counter drop`,
     );
-    const short = { MOBISOCK_HEAD_START: '30' };
+    const short = { MOBISOCK_HEAD_START: '200' };
     expect((await contact(short)).mobile).toBe(true);
   });
 
@@ -106,7 +106,8 @@ describe.skipIf(missing)('processes that share an aarpd', { timeout: 30_000 }, (
     expect(await verdict()).toMatch(/^1 ok plain \d{6}$/);
     await plain.program.stop('SIGKILL');
     await startServer(lab.server);
-    expect((await contact()).mobile).toBe(true);
+    // On a busy machine the plain connection may be there before the answer; the next contact asks the peer again.
+    await expect.poll(async () => (await contact()).mobile, { timeout: 20_000 }).toBe(true);
   });
 
   test('hear from it of addresses that come and go, where they can’t hear the kernel', async () => {

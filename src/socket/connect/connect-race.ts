@@ -156,11 +156,12 @@ export class ConnectRace {
     if (shared === undefined || headStartMs <= ASK_OTHERS_AFTER_MS) return this.#wait(headStartMs, startPlain);
     this.#wait(ASK_OTHERS_AFTER_MS, () => {
       this.#wait(headStartMs - ASK_OTHERS_AFTER_MS, startPlain);
-      this.#askOthers(shared);
+      setImmediate(() => this.#askOthers(shared));
     });
   }
 
   #askOthers(shared: SharedVerdicts): void {
+    if (this.#settled || this.#offered) return;
     const { address = '', port = 0 } = this.#request ?? {};
     const { addresses } = this.#init;
     shared.ask(addresses.length === 0 ? [address] : addresses, port, (verdict, ttlMs) => {
