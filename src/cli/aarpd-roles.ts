@@ -2,7 +2,6 @@
  * What aarpd does beside resolving: being a member of anycast addresses, being a rendezvous, showing its metrics. Each
  * role is opened and closed by itself, so that a new configuration touches those only that it changes.
  */
-
 import { counter, gauge, type Metric } from '../aarp/daemon/metrics.ts';
 import { type AnycastMember, openAnycastMember } from '../aarp/io/anycast-member.ts';
 import { openMetricsServer } from '../aarp/io/daemon/metrics-server.ts';

@@ -356,6 +356,15 @@ export class PathKeeper {
     subflow.liveness.asked(now);
   }
 
+  #judge(now: Instant, subflow: Subflow): void {
+    const verdict = subflow.liveness.verdict(now);
+    if (verdict === 'ask') this.#ask(now, subflow);
+    else if (verdict === 'suspect') {
+      subflow.liveness.suspected();
+      this.#init.emit({ type: 'peer-silent' });
+    } else if (verdict === 'dead') this.#replaceDead(now);
+  }
+
   #replaceDead(now: Instant): void {
     if (!this.#parting && this.#deadlines.get('give-up') === undefined) {
       this.#deadlines.set('give-up', now + this.#init.sessionTimeoutMs);
@@ -379,13 +388,7 @@ export class PathKeeper {
       else if (due === 'gone') this.#init.onPeerGone();
       else this.#startDial();
     }
-    const watched = this.#watched;
-    const verdict = watched?.liveness.verdict(now);
-    if (watched !== undefined && verdict === 'ask') this.#ask(now, watched);
-    else if (watched !== undefined && verdict === 'suspect') {
-      watched.liveness.suspected();
-      this.#init.emit({ type: 'peer-silent' });
-    } else if (verdict === 'dead') this.#replaceDead(now);
+    if (this.#watched !== undefined) this.#judge(now, this.#watched);
   }
 
   #handleDeadline(now: Instant, name: DeadlineName): void {

@@ -175,6 +175,11 @@ export function parseReply(line: string): Reply {
   return { id, kind, code, message: words.slice(1).join(' ') };
 }
 
+/** The milliseconds in a reply's word; undefined for anything else. */
+export function replyMs(word: string | undefined): number | undefined {
+  return word !== undefined && /^\d{1,12}$/.test(word) ? Number(word) : undefined;
+}
+
 /** Canonical text of an address with or without a zone, as it may stand in a line; undefined for anything else. */
 export function lineAddress(text: string): string | undefined {
   const zone = text.indexOf('%');

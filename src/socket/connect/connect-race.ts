@@ -13,6 +13,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import type net from 'node:net';
 import { constants } from 'node:os';
+import type { MobilityVerdict } from '../../aarp/daemon/daemon-protocol.ts';
 import { Alarm, monotonicNow } from '../../host/clock.ts';
 import type {
   MobileStream,
@@ -27,7 +28,7 @@ import { type ConnectRequest, inside, type SocketInternals, type TransportHandle
 import { mobilityRequiredError } from '../socket-error.ts';
 import { exchangeHandle, freshTransport, isBelowTls } from './handle-exchange.ts';
 import { type ConnectMethod, copyOf, HeldConnect, nativeOf } from './held-connect.ts';
-import type { SharedVerdict, SharedVerdicts } from './shared-verdicts.ts';
+import type { SharedVerdicts } from './shared-verdicts.ts';
 import { SlowAttempts } from './slow-attempts.ts';
 
 export interface RaceInit {
@@ -162,15 +163,14 @@ export class ConnectRace {
 
   #askOthers(shared: SharedVerdicts): void {
     if (this.#settled || this.#offered) return;
-    const { address = '', port = 0 } = this.#request ?? {};
-    const { addresses } = this.#init;
-    shared.ask(addresses.length === 0 ? [address] : addresses, port, (verdict, ttlMs) => {
+    const { port = 0 } = this.#request ?? {};
+    shared.ask(this.#init.addresses, port, (verdict, ttlMs) => {
       if (!this.#settled && !this.#plainBegan) this.#within(() => this.#hear(verdict, ttlMs, port));
     });
   }
 
   /** The peer is still asked: it may be mobile by now. One that was mobile gets the time that an opening takes. */
-  #hear(verdict: SharedVerdict, ttlMs: number, port: number): void {
+  #hear(verdict: MobilityVerdict, ttlMs: number, port: number): void {
     if (verdict === 'mobile') return this.#alarm?.set(undefined);
     this.#saidPlain = true;
     for (const address of this.#init.addresses) this.#init.endpoint.rememberPlain(address, port, ttlMs);

@@ -6,11 +6,10 @@
  * The service is not asked before a near peer would have answered by itself, and never where its socket is not there:
  * loading what speaks with it takes longer than most contacts.
  */
+import type { MobilityVerdict } from '../../aarp/daemon/daemon-protocol.ts';
 import type { DaemonVerdicts } from '../../aarp/io/daemon/daemon-verdicts.ts';
 import { canonicalAddress, isLoopback, type TransportAddress } from '../../core/address.ts';
 import { after } from '../../host/clock.ts';
-
-export type SharedVerdict = 'mobile' | 'plain';
 
 /** As long as this process itself would believe it. */
 const GOOD_FOR_MS = 10 * 60_000;
@@ -26,14 +25,13 @@ export class SharedVerdicts {
   }
 
   /** `answer` is called at most once, and never where nothing is known of one of them; `mobile` if any of them is. */
-  ask(addresses: readonly string[], port: number, answer: (verdict: SharedVerdict, ttlMs: number) => void): void {
-    const service = this.#service();
+  ask(addresses: readonly string[], port: number, answer: (verdict: MobilityVerdict, ttlMs: number) => void): void {
+    const destinations = addresses.map((address) => shared(address, port)).filter((known) => known !== undefined);
+    const service = destinations.length === 0 ? undefined : this.#service();
     let waiting = addresses.length;
     let shortestMs = GOOD_FOR_MS;
     let answered = false;
-    for (const address of addresses) {
-      const destination = shared(address, port);
-      if (destination === undefined) continue;
+    for (const destination of destinations) {
       service?.ask(destination, (verdict, ttlMs) => {
         waiting -= 1;
         shortestMs = Math.min(shortestMs, ttlMs);
@@ -44,7 +42,7 @@ export class SharedVerdicts {
     }
   }
 
-  tell(address: string, port: number, verdict: SharedVerdict): void {
+  tell(address: string, port: number, verdict: MobilityVerdict): void {
     const destination = shared(address, port);
     if (destination === undefined) return;
     after(TELL_AFTER_MS, () => this.#service()?.tell(destination, verdict, GOOD_FOR_MS));

@@ -5,7 +5,7 @@
 import { canonicalAddress } from '../../../core/address.ts';
 import type { Instant } from '../../../core/time.ts';
 import { Alarm, monotonicNow } from '../../../host/clock.ts';
-import { lineAddress, type Reply } from '../../daemon/daemon-protocol.ts';
+import { lineAddress, type Reply, replyMs } from '../../daemon/daemon-protocol.ts';
 import { type Resolution, type Resolver, UnresolvedError } from '../../resolution.ts';
 import type { DaemonConnection } from './daemon-connection.ts';
 
@@ -178,10 +178,11 @@ export class DaemonResolver implements Resolver {
 }
 
 function resolutionOf(address: string, words: readonly string[]): Resolution | undefined {
-  const [kind, member = '', trust, ttl = ''] = words;
+  const [kind, member = '', trust, ttl] = words;
   const unicast = lineAddress(member);
-  if ((kind !== 'anycast' && kind !== 'unicast') || unicast === undefined || !/^\d{1,12}$/.test(ttl)) return undefined;
-  return { address, kind, unicast, confirmed: trust === 'confirmed', ttlMs: Number(ttl) };
+  const ttlMs = replyMs(ttl);
+  if ((kind !== 'anycast' && kind !== 'unicast') || unicast === undefined || ttlMs === undefined) return undefined;
+  return { address, kind, unicast, confirmed: trust === 'confirmed', ttlMs };
 }
 
 function openQuestion(): Pick<Pending, 'promise' | 'settle'> {

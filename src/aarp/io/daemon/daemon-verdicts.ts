@@ -3,7 +3,7 @@
  * need not find out again. Word from another process is a hint that saves waiting; it decides nothing by itself.
  */
 import { formatTransportAddress, type TransportAddress } from '../../../core/address.ts';
-import type { MobilityVerdict, Reply } from '../../daemon/daemon-protocol.ts';
+import { type MobilityVerdict, type Reply, replyMs } from '../../daemon/daemon-protocol.ts';
 import type { DaemonConnection } from './daemon-connection.ts';
 
 export class DaemonVerdicts {
@@ -36,7 +36,8 @@ export class DaemonVerdicts {
 
 function verdictOf(reply: Reply): { readonly verdict: MobilityVerdict; readonly ttlMs: number } | undefined {
   if (reply.kind !== 'ok') return undefined;
-  const [verdict, ttl = ''] = reply.words;
-  if ((verdict !== 'mobile' && verdict !== 'plain') || !/^\d{1,12}$/.test(ttl)) return undefined;
-  return { verdict, ttlMs: Number(ttl) };
+  const [verdict, ttl] = reply.words;
+  const ttlMs = replyMs(ttl);
+  if ((verdict !== 'mobile' && verdict !== 'plain') || ttlMs === undefined) return undefined;
+  return { verdict, ttlMs };
 }
