@@ -44,6 +44,19 @@ async function next(socket: dgram.Socket): Promise<{ text: string; from: string;
   return { text: String(message), from: address, port };
 }
 
+/** A socket that is connected where no member listens, and the port at which one does. */
+async function connectedToNobody(
+  mobility: 'off' | 'prefer',
+): Promise<{ resolver: HeldResolver; port: number; socket: dgram.Socket }> {
+  const resolver = anycastLayer(mobility);
+  resolver.known.set(ANYCAST, OTHER_MEMBER);
+  const port = await member(MEMBER);
+  const socket = await bound('127.0.0.1');
+  socket.connect(port, ANYCAST);
+  await once(socket, 'connect');
+  return { resolver, port, socket };
+}
+
 for (const mobility of ['off', 'prefer'] as const) {
   it(`send() goes to the member, and its answers come from the anycast address (${mobility})`, async () => {
     const resolver = anycastLayer(mobility);
@@ -119,12 +132,7 @@ for (const mobility of ['off', 'prefer'] as const) {
   });
 
   it(`where a connected member refuses, the socket goes on with another one, if there is one (${mobility})`, async () => {
-    const resolver = anycastLayer(mobility);
-    resolver.known.set(ANYCAST, OTHER_MEMBER);
-    const port = await member(MEMBER);
-    const socket = await bound('127.0.0.1');
-    socket.connect(port, ANYCAST);
-    await once(socket, 'connect');
+    const { resolver, port, socket } = await connectedToNobody(mobility);
     const { port: own } = socket.address();
     const answer = next(socket);
     const again = setInterval(() => socket.send('x'), 50);
@@ -136,12 +144,7 @@ for (const mobility of ['off', 'prefer'] as const) {
   });
 
   it(`where there is none, the application is told, and is not kept waiting each time (${mobility})`, async () => {
-    const resolver = anycastLayer(mobility);
-    resolver.known.set(ANYCAST, OTHER_MEMBER);
-    const port = await member(MEMBER);
-    const socket = await bound('127.0.0.1');
-    socket.connect(port, ANYCAST);
-    await once(socket, 'connect');
+    const { resolver, socket } = await connectedToNobody(mobility);
     for (const answer of [() => resolver.answer(undefined), () => {}]) {
       const refused = once(socket, 'error');
       socket.send('x');
