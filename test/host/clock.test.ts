@@ -70,6 +70,44 @@ describe('alarm', () => {
     expect(times).toHaveLength(3);
   });
 
+  it('goes off in the order of the deadlines, whoever was set, moved or withdrawn meanwhile', async () => {
+    const now = monotonicNow();
+    const order: number[] = [];
+    await new Promise<void>((resolve) => {
+      const alarms = Array.from({ length: 60 }, (_, i) => {
+        const alarm = new Alarm(() => {
+          order.push(i);
+          if (order.length === 40) resolve();
+        });
+        alarm.set(now + 5 + ((i * 37) % 60) / 4);
+        return alarm;
+      });
+      for (const [i, alarm] of alarms.entries()) {
+        if (i % 3 === 0) alarm.set(undefined);
+        if (i % 3 === 1) alarm.set(now + 30 + ((i * 37) % 60) / 4);
+      }
+    });
+    const place = (i: number): number => ((i * 37) % 60) / 4 + (i % 3 === 1 ? 30 : 5);
+    expect(order).toHaveLength(40);
+    expect(order).toEqual([...order].sort((a, b) => place(a) - place(b)));
+  });
+
+  it('lets the event loop turn between an alarm and one that it sets into the past', async () => {
+    let fired = 0;
+    const alarm = new Alarm((now) => {
+      fired += 1;
+      alarm.set(now - 1);
+    });
+    alarm.set(monotonicNow());
+    await new Promise((resolve) => {
+      const later = new Alarm(() => setImmediate(resolve));
+      later.set(monotonicNow() + 20);
+    });
+    alarm.set(undefined);
+    expect(fired).toBeGreaterThan(0);
+    expect(fired).toBeLessThan(100);
+  });
+
   it('takes a deadline further off than node has timers for', () => {
     const { alarm, times } = fired(1);
     alarm.set(monotonicNow() + 2 ** 40);
@@ -84,20 +122,31 @@ describe('alarm', () => {
     await done;
   });
 
-  it('keeps the process alive exactly while it is referenced', () => {
+  /** What a process prints that has an `alarm`. */
+  const run = (calls: string): string => {
     const clock = new URL('../../src/host/clock.ts', import.meta.url).href;
-    const run = (calls: string): string => {
-      const code = `
-        import { Alarm, monotonicNow } from ${JSON.stringify(clock)};
-        const alarm = new Alarm(() => console.log('fired'));
-        ${calls}`;
-      const args = ['--import', 'tsx', '--input-type=module', '--eval', code];
-      const cwd = fileURLToPath(new URL('../..', import.meta.url));
-      return spawnSync(process.execPath, args, { cwd, encoding: 'utf8' }).stdout;
-    };
+    const code = `
+      import { Alarm, monotonicNow } from ${JSON.stringify(clock)};
+      const alarm = new Alarm(() => console.log('fired'));
+      ${calls}`;
+    const args = ['--import', 'tsx', '--input-type=module', '--eval', code];
+    const cwd = fileURLToPath(new URL('../..', import.meta.url));
+    return spawnSync(process.execPath, args, { cwd, encoding: 'utf8' }).stdout;
+  };
+
+  it('goes off behind one that throws', () => {
+    const thrower = `new Alarm(() => { throw new Error('thrown'); }).set(monotonicNow() + 10);`;
+    const listener = `process.on('uncaughtException', (error) => console.log(error.message));`;
+    expect(run(`${listener} ${thrower} alarm.set(monotonicNow() + 10);`)).toBe('thrown\nfired\n');
+  });
+
+  it('keeps the process alive exactly while it is referenced', () => {
     expect(run('alarm.set(monotonicNow() + 20);')).toBe('fired\n');
     expect(run('alarm.set(monotonicNow() + 600_000); alarm.unref();')).toBe('');
     expect(run('alarm.unref(); alarm.set(monotonicNow() + 600_000);')).toBe('');
     expect(run('alarm.unref(); alarm.set(monotonicNow() + 20); alarm.ref();')).toBe('fired\n');
+    const idle = `const idle = new Alarm(() => console.log('idle')); idle.unref(); idle.set(monotonicNow() + 600_000);`;
+    expect(run(`${idle} alarm.set(monotonicNow() + 20);`)).toBe('fired\n');
+    expect(run(`${idle} alarm.set(monotonicNow() + 600_000); alarm.set(undefined);`)).toBe('');
   });
 });

@@ -26,8 +26,8 @@ export interface ContactHost {
 }
 
 export class DatagramContact implements AlarmOwner {
-  alarmAt: Instant = 0;
-  alarmPlace = -1;
+  dueAt: Instant = 0;
+  place = -1;
   readonly remote: TransportAddress;
   readonly #host: ContactHost;
   #handshake: InitiatorHandshake | undefined;

@@ -48,8 +48,8 @@ export interface FlowDriverInit {
 const OVERTAKEN_MS = 3_000;
 
 export class FlowDriver implements AlarmOwner {
-  alarmAt: Instant = 0;
-  alarmPlace = -1;
+  dueAt: Instant = 0;
+  place = -1;
   readonly flow: DatagramFlow;
   readonly association: Association;
   readonly name: TransportAddress;

@@ -29,8 +29,8 @@ export interface PartingFlowsHost {
 }
 
 export class PartingFlows implements FlowHost, AlarmOwner {
-  alarmAt: Instant = 0;
-  alarmPlace = -1;
+  dueAt: Instant = 0;
+  place = -1;
   readonly #host: PartingFlowsHost;
   /** No more than there may be flows, for ten seconds after their turn at most. */
   readonly #drivers = new Map<DatagramFlow, FlowDriver>();

@@ -16,8 +16,8 @@ describe('a shared alarm', () => {
 
   function owner(name: number): AlarmOwner {
     return {
-      alarmAt: 0,
-      alarmPlace: -1,
+      dueAt: 0,
+      place: -1,
       handleAlarm: (now) => {
         called.push({ name, at: now });
         onCall(name);
@@ -70,6 +70,6 @@ describe('a shared alarm', () => {
     alarm.close();
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(called).toEqual([]);
-    expect([one.alarmPlace, other.alarmPlace]).toEqual([-1, -1]);
+    expect([one.place, other.place]).toEqual([-1, -1]);
   });
 });
