@@ -3,6 +3,7 @@
  * sent from in one go, where `dgram` takes three turns and half of a first contact's time. Keeps no process alive.
  */
 import { familyOf, type TransportAddress } from '../core/address.ts';
+import { after } from './clock.ts';
 import { nodeBinding } from './node-binding.ts';
 import { type SystemError, systemError } from './system-error.ts';
 
@@ -32,6 +33,7 @@ interface UdpHandle {
   connect(ip: string, port: number): number;
   connect6(ip: string, port: number): number;
   recvStart(): number;
+  recvStop(): number;
   /** Negative: an error; 0: `request` will tell; above: sent, one more than the bytes. */
   send(request: SendWrap, chunks: readonly Uint8Array[], count: number, callback: boolean): number;
   close(): void;
@@ -43,6 +45,11 @@ interface UdpBinding {
   readonly SendWrap: new () => SendWrap;
 }
 
+/** Long enough for a connect to a near host. */
+const CLOSE_AFTER_MS = 10;
+/** All that are to be closed by then, since each timer would wake the process once. */
+const closing: UdpHandle[] = [];
+
 let binding: UdpBinding | undefined;
 
 export function connectUdp({ remote, localAddress, onDatagram, onUnreachable }: ConnectedUdpOptions): ConnectedUdp {
@@ -53,8 +60,10 @@ export function connectUdp({ remote, localAddress, onDatagram, onUnreachable }: 
   const close = (): void => {
     if (!open) return;
     open = false;
-    // Behind the next look at the kernel: what follows from the last datagram, mostly a connect, is in more of a hurry.
-    setImmediate(() => setImmediate(() => handle.close()));
+    // Else libuv asks for another datagram, with a buffer of 64 KiB, before it does anything else.
+    handle.recvStop();
+    // What follows from the last datagram, mostly a connect, is in more of a hurry.
+    closeSoon(handle);
   };
   const fail = (status: number, syscall: string): void => {
     if (!open) return;
@@ -91,4 +100,11 @@ function connect(handle: UdpHandle, { ip, port }: TransportAddress, localAddress
   }
   if (status === 0) status = isIpv6 ? handle.connect6(ip, port) : handle.connect(ip, port);
   return status === 0 ? handle.recvStart() : status;
+}
+
+function closeSoon(handle: UdpHandle): void {
+  if (closing.push(handle) > 1) return;
+  after(CLOSE_AFTER_MS, () => {
+    for (const one of closing.splice(0)) one.close();
+  });
 }
