@@ -56,6 +56,8 @@ import type { StreamDriver } from './stream-driver.ts';
 
 /** A change of network comes as a handful of events within this time. */
 const PATH_CHECK_MS = 50;
+/** Sessions that are over by then do without: who moves meanwhile is found by the address that it had. */
+const INTRODUCE_MS = 20;
 /** Dials that succeed at once are over by then; the others had better know where else the peer may be. */
 const SEEK_MS = 50;
 const NONE_LOST: ReadonlySet<string> = new Set();
@@ -101,8 +103,12 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
   #checkScheduled = false;
   #seekPathsScheduled = false;
   #seekScheduled = false;
+  /** Peers that don't know yet where we are. All of them are told together: each timer would wake the process once. */
+  readonly #strangers = new Set<Peer>();
   readonly #rendezvous: RendezvousDirectory | undefined;
   #forgedUpdates = 0;
+  #listensForExit = false;
+  #closed = false;
   #badRecordsOfEnded = 0;
   /** A process that exits ends its connections in order; left to silence, peers would wait for it to come back. */
   readonly #onExit = (): void => {
@@ -201,6 +207,8 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
     this.#datagrams = undefined;
     this.#signalPort?.close();
     this.#watch?.close();
+    this.#closed = true;
+    this.#stopListeningForExit();
     clearImmediate(this.#watchSoon);
     this.#watchSoon = undefined;
     this.#watch = undefined;
@@ -223,7 +231,7 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
 
   #started(driver: StreamDriver): void {
     const { peer } = driver;
-    if (this.#drivers.size === 0) process.on('exit', this.#onExit);
+    this.#listenForExit();
     this.#drivers.add(driver);
     peer.name ??= driver.request?.host;
     this.#rendezvous?.prepare();
@@ -236,8 +244,21 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
 
   #ended(driver: StreamDriver): void {
     this.#drivers.delete(driver);
-    if (this.#drivers.size === 0) process.off('exit', this.#onExit);
+    if (this.#closed) this.#stopListeningForExit();
     this.#badRecordsOfEnded += driver.session.badRecords;
+  }
+
+  /** From the first session on: to begin and to end it with each would take longer than all else that is done here. */
+  #listenForExit(): void {
+    if (!this.#listensForExit) process.on('exit', this.#onExit);
+    this.#listensForExit = true;
+    this.#closed = false;
+  }
+
+  #stopListeningForExit(): void {
+    if (this.#drivers.size > 0 || !this.#listensForExit) return;
+    process.off('exit', this.#onExit);
+    this.#listensForExit = false;
   }
 
   // ---- peers ---------------------------------------------------------------------------------------------------------
@@ -288,12 +309,18 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
     else this.#openSignalPort().send(bytes, to);
   }
 
-  /** Behind the application's first bytes, which are in more of a hurry. */
+  /** Behind the application's first bytes, which are in more of a hurry; not at all where those are also the last. */
   #introduce(peer: Peer): void {
     peer.toldSequence = this.#stateSequence;
-    setImmediate(() => {
-      if (peer.drivers.size > 0) this.#makeKnown(peer);
-      else peer.toldSequence = 0;
+    this.#strangers.add(peer);
+    if (this.#strangers.size > 1) return;
+    after(INTRODUCE_MS, () => {
+      const strangers = [...this.#strangers];
+      this.#strangers.clear();
+      for (const one of strangers) {
+        if (one.drivers.size > 0) this.#makeKnown(one);
+        else one.toldSequence = 0;
+      }
     });
   }
 
