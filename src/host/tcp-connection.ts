@@ -113,9 +113,10 @@ export class TcpConnection {
   /** Writes that the kernel has not taken yet. */
   #waitingWrites = 0;
 
-  /** Takes over a handle that is connected. */
-  constructor(handle: TcpHandle) {
+  /** Takes over a handle that is connected, to `remote` where that is known. */
+  constructor(handle: TcpHandle, remote?: TransportAddress) {
     this.#handle = handle;
+    this.#remote = remote;
     handle.connection = this;
     handle.setNoDelay(true);
     readBuffer ??= Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
@@ -284,7 +285,7 @@ export function connectTcp({ remote, localAddress, onConnected, onFailed }: Conn
     if (over) return;
     if (result !== 0) return fail(result, 'connect');
     over = true;
-    onConnected(new TcpConnection(handle));
+    onConnected(new TcpConnection(handle, { ip: kernelAddress(remote.ip), port: remote.port }));
   };
   if (status === 0) {
     status = isIpv6

@@ -47,9 +47,13 @@ const SMALL_ORDER: readonly Buffer[] = [
 
 function takesX25519(share: Uint8Array): boolean {
   if (share.length !== X25519_BYTES) return false;
-  const point = Buffer.from(share);
-  point[X25519_BYTES - 1] = (share[X25519_BYTES - 1] as number) & 0x7f;
-  return !SMALL_ORDER.some((small) => small.equals(point));
+  return !SMALL_ORDER.some((small) => isSamePoint(small, share));
+}
+
+function isSamePoint(small: Buffer, share: Uint8Array): boolean {
+  const last = X25519_BYTES - 1;
+  for (let i = 0; i < last; i++) if (small[i] !== share[i]) return false;
+  return small[last] === ((share[last] as number) & 0x7f);
 }
 
 /** The wrapping of RFC 8410. */

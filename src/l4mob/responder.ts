@@ -3,7 +3,6 @@
  * associations that come of it. Their keys are agreed on with OPEN: nobody waits for that, and who only asks makes
  * nobody do it. Under load it demands a cookie first, and keeps nothing for those who have none. Sans-IO.
  */
-import { hash } from 'node:crypto';
 import { formatTransportAddress, type TransportAddress } from '../core/address.ts';
 import { toHex } from '../core/bytes.ts';
 import { WireError } from '../core/errors.ts';
@@ -296,6 +295,7 @@ export class Responder {
   }
 }
 
+/** The whole message, as text: a tenth of the time that its hash takes. */
 function messageName(bytes: Uint8Array): string {
-  return hash('sha256', bytes, 'binary');
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }

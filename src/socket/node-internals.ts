@@ -46,6 +46,7 @@ export interface TransportHandle {
   bind6(address: string, port: number, flags: number): number;
   close(callback?: () => void): void;
   getsockname(out: AddressOut): number;
+  getpeername(out: AddressOut): number;
   hasRef?(): boolean;
   ref?(): void;
   unref?(): void;

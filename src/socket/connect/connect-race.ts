@@ -58,8 +58,6 @@ export interface RaceInit {
 
 /** A near peer has answered by then. What other processes know is worth asking for while a far one may not have. */
 const ASK_OTHERS_AFTER_MS = 5;
-/** Longer than any connect; it only keeps the process alive. */
-const KEEP_ALIVE_MS = 0x7fffffff;
 /** For slow attempts when node has none left to make: a SYN that was lost (repeated after 1 s), and 2 s for its answer. */
 const LAST_CHANCE_MS = 3_000;
 const ECANCELED = -constants.errno.ECANCELED;
@@ -68,6 +66,8 @@ export class ConnectRace {
   readonly #init: RaceInit;
   readonly #context = new AsyncResource('MOBISOCKCONNECT');
   readonly #held: HeldConnect;
+  /** For the session, should there be one. */
+  #prepared: MobileHandle | undefined;
   #mobile: MobileHandle | undefined;
   #request: ConnectRequest | undefined;
   #method: ConnectMethod = 'connect';
@@ -93,7 +93,6 @@ export class ConnectRace {
   #failure: number | undefined;
   /** For the end of the head start, then of the last chance. */
   #alarm: Alarm | undefined;
-  #keepAlive: NodeJS.Timeout | undefined;
 
   constructor(init: RaceInit) {
     this.#init = init;
@@ -125,7 +124,6 @@ export class ConnectRace {
       return this.#connectPlain();
     }
     if (isBelowTls(inside(this.#init.socket)._handle)) return this.#stayPlain();
-    this.#keepAlive = setInterval(() => {}, KEEP_ALIVE_MS);
     const { endpoint, addresses, host, sessionPort, required, verdict } = this.#init;
     const pending = endpoint.open(
       {
@@ -138,13 +136,15 @@ export class ConnectRace {
         ...(request.localPort ? { localPort: request.localPort } : {}),
       },
       {
-        onOffer: () => this.#within(() => this.#onOffer()),
+        onOffer: () => this.#onOffer(),
         onOpen: (stream) => this.#within(() => this.#onOpen(stream)),
         onPlain: (reason) => this.#within(() => this.#onPlain(reason)),
       },
     );
     if (this.#settled) pending.cancel();
     else this.#pending = pending;
+    // While the answer is awaited, since all that waits for it then is longer.
+    this.#prepared ??= this.#makeMobile();
     // From when the peer has been asked: a process that does it for the first time needs half as long for that.
     if (!required && verdict === 'unknown' && !this.#settled) this.#giveHeadStart();
     return 0;
@@ -202,7 +202,7 @@ export class ConnectRace {
     this.#offered = true;
     this.#alarm?.set(undefined);
     this.#slow?.drop();
-    if (this.#plainUnderWay) this.#toMobile();
+    if (this.#plainUnderWay) this.#within(() => this.#toMobile());
   }
 
   #onOpen(stream: MobileStream): void {
@@ -243,16 +243,21 @@ export class ConnectRace {
   /** Gives the socket a handle for the session; what plain attempt there is ends here. */
   #toMobile(): MobileHandle {
     if (this.#mobile !== undefined) return this.#mobile;
-    const { socket, internals } = this.#init;
-    const Handle = mobileHandleClass(internals);
-    const handle = new Handle(() => {
-      if (this.#mobile === handle) this.#settle();
-    });
-    handle.own(socket);
+    const handle = this.#prepared ?? this.#makeMobile();
+    this.#prepared = undefined;
+    handle.own(this.#init.socket);
     this.#stopNodesAttempts();
     this.#plainUnderWay = false;
     this.#exchange(handle as unknown as TransportHandle);
     this.#mobile = handle;
+    return handle;
+  }
+
+  #makeMobile(): MobileHandle {
+    const Handle = mobileHandleClass(this.#init.internals);
+    const handle: MobileHandle = new Handle(() => {
+      if (this.#mobile === handle) this.#settle();
+    });
     return handle;
   }
 
@@ -436,7 +441,6 @@ export class ConnectRace {
     if (this.#settled) return;
     this.#settled = true;
     this.#alarm?.set(undefined);
-    clearInterval(this.#keepAlive);
     const pending = this.#pending;
     this.#pending = undefined;
     if (cancel) pending?.cancel();

@@ -47,9 +47,13 @@ export function reinitializeOf(
   return Object.getPrototypeOf(socket)[symbol];
 }
 
-/** Puts a property of the instance before a native method. */
-export function shadow(handle: TransportHandle, name: string, value: unknown): void {
-  Object.defineProperty(handle, name, { value, configurable: true, writable: true });
+/** Puts a property of the instance before a native method. By assignment: to define it takes five times as long. */
+export function shadow<Name extends keyof TransportHandle>(
+  handle: TransportHandle,
+  name: Name,
+  value: TransportHandle[Name],
+): void {
+  handle[name] = value;
 }
 
 /**
@@ -57,8 +61,7 @@ export function shadow(handle: TransportHandle, name: string, value: unknown): v
  * dictionary of the object, at 2 KB for each socket.
  */
 export function unshadow(object: object, name: string | symbol): void {
-  const value: unknown = Object.getPrototypeOf(object)[name];
-  Object.defineProperty(object, name, { value, configurable: true, writable: true });
+  (object as Record<string | symbol, unknown>)[name] = Object.getPrototypeOf(object)[name];
 }
 
 /** TLS on a given socket takes over the `reading` of its handle. */
