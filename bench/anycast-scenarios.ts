@@ -1,4 +1,5 @@
 /** What is measured of anycast resolution. */
+import { contactFigures } from './contacts.ts';
 import { runPair, start } from './run-programs.ts';
 import type { Scenario } from './scenarios.ts';
 import { OFF_POLICY, type Variant } from './variants.ts';
@@ -13,8 +14,7 @@ function call(name: 'cached' | 'resolve'): Variant {
   return { name: `${name}()`, nodeFlags: ['--import', 'tsx'], env: { CALL: name } };
 }
 
-/** Listeners, of which the first contacts are not counted; connects that are. */
-const UNICAST = { ports: 1_001, connects: 4_000 };
+const UNICAST = { warmUp: 4_000, counted: 4_000 };
 const NAMED: Variant = {
   ...OFF_POLICY,
   name: 'others named anycast',
@@ -52,13 +52,6 @@ export const ANYCAST_SCENARIOS: readonly Scenario[] = [
     betterIs: 'less',
     rounds: 5,
     variants: () => [OFF_POLICY, NAMED],
-    measure: async (variant) => {
-      const { later } = await runPair<{ later: { connectedMs: number } }>(
-        variant,
-        { name: 'setup-server', args: [String(UNICAST.ports)] },
-        { name: 'setup-client', args: (ports) => [JSON.stringify([ports, UNICAST.connects])] },
-      );
-      return later.connectedMs;
-    },
+    measure: async (variant) => (await contactFigures(variant, UNICAST, 1)).connectedMs,
   },
 ];

@@ -3,6 +3,7 @@
  * a machine that gets slower gets slower for all.
  */
 import { ANYCAST_SCENARIOS } from './anycast-scenarios.ts';
+import { type ContactFigures, contactFigures } from './contacts.ts';
 import { DATAGRAM_SCENARIOS } from './datagram-scenarios.ts';
 import { GIVE_UP_MS, handoverMissing, handoverMs } from './handover.ts';
 import { runPair, start } from './run-programs.ts';
@@ -24,23 +25,16 @@ export interface Scenario {
 }
 
 const THROUGHPUT_BYTES = { warmUp: 500e6, counted: 3e9 };
-const SETUP = { ports: 1_400, later: 2_000 };
+// A compiler at work takes from both sides, and it is at work for some 3000 contacts.
+const FIRST_CONTACTS = { warmUp: 4_000, counted: 1_000 };
+const LATER_CONTACTS = { warmUp: 2_000, counted: 2_000 };
 const HTTP = { warmUp: 8_000, counted: 40_000 };
 // Enough that the growth of the heap itself is spread thin.
 const IDLE = { warmUp: 1_000, counted: 5_000 };
 
-interface SetupFigures {
-  readonly first: { readonly connectedMs: number; readonly answeredMs: number };
-  readonly later: { readonly connectedMs: number; readonly answeredMs: number };
-}
-
-function setup(variant: Variant): Promise<SetupFigures> {
-  return runPair<SetupFigures>(
-    variant,
-    { name: 'setup-server', args: [String(SETUP.ports)] },
-    { name: 'setup-client', args: (ports) => [JSON.stringify([ports, SETUP.later])] },
-  );
-}
+const firstContacts = (variant: Variant): Promise<ContactFigures> =>
+  contactFigures(variant, FIRST_CONTACTS, FIRST_CONTACTS.warmUp + FIRST_CONTACTS.counted);
+const laterContacts = (variant: Variant): Promise<ContactFigures> => contactFigures(variant, LATER_CONTACTS, 1);
 
 async function idleBytes(variant: Variant, side: 'client' | 'server'): Promise<number> {
   const server = start('idle-server', [], variant);
@@ -105,9 +99,9 @@ export const SCENARIOS: readonly Scenario[] = [
     title: "First contact, until 'connect'",
     unit: 'ms',
     betterIs: 'less',
-    rounds: 3,
+    rounds: 5,
     variants: (tls) => [PLAIN, tls, DEFAULT],
-    measure: async (variant) => (await setup(variant)).first.connectedMs,
+    measure: async (variant) => (await firstContacts(variant)).connectedMs,
   },
   {
     name: 'later-contact',
@@ -116,7 +110,7 @@ export const SCENARIOS: readonly Scenario[] = [
     betterIs: 'less',
     rounds: 3,
     variants: (tls) => [PLAIN, tls, DEFAULT],
-    measure: async (variant) => (await setup(variant)).later.connectedMs,
+    measure: async (variant) => (await laterContacts(variant)).connectedMs,
   },
   {
     name: 'later-answer',
@@ -125,7 +119,7 @@ export const SCENARIOS: readonly Scenario[] = [
     betterIs: 'less',
     rounds: 3,
     variants: (tls) => [PLAIN, tls, DEFAULT],
-    measure: async (variant) => (await setup(variant)).later.answeredMs,
+    measure: async (variant) => (await laterContacts(variant)).answeredMs,
   },
   {
     name: 'idle-client',

@@ -1,7 +1,7 @@
-// Median time from connect() to 'connect', and to the first byte back; first contacts, and later ones. Milliseconds.
+// Median time from connect() to 'connect', and to the first byte back, in milliseconds.
 import { dial, median } from './endpoint.mjs';
 
-const [ports, rounds] = JSON.parse(process.argv[2]);
+const { ports, warmUp, counted } = JSON.parse(process.argv[2]);
 
 function contact(port) {
   return new Promise((resolve, reject) => {
@@ -20,21 +20,11 @@ function contact(port) {
   });
 }
 
-async function contacts(list) {
-  const all = [];
-  for (const port of list) all.push(await contact(port));
-  return all;
-}
-
-const warmUp = ports.slice(0, 1000);
-await contacts(warmUp);
-const first = await contacts(ports.slice(1000));
-const [port] = ports;
-await contacts(Array(rounds).fill(port));
-const later = await contacts(Array(rounds).fill(port));
-const figures = (of) => ({
-  connectedMs: median(of.map((c) => c.connectedMs)),
-  answeredMs: median(of.map((c) => c.answeredMs)),
+const all = [];
+for (let i = 0; i < warmUp + counted; i++) all.push(await contact(ports[i % ports.length]));
+const figures = all.slice(warmUp);
+process.send({
+  connectedMs: median(figures.map((figure) => figure.connectedMs)),
+  answeredMs: median(figures.map((figure) => figure.answeredMs)),
 });
-process.send({ first: figures(first), later: figures(later) });
 process.disconnect();

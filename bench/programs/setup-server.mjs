@@ -1,4 +1,4 @@
-// Echoes on many ports: each is a first contact once.
+// Echoes on so many ports: each is a first contact once.
 import { listen, serve, settle } from './endpoint.mjs';
 
 const ports = [];
