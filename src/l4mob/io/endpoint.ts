@@ -57,7 +57,7 @@ import type { StreamDriver } from './stream-driver.ts';
 /** A change of network comes as a handful of events within this time. */
 const PATH_CHECK_MS = 50;
 /** Sessions that are over by then do without: who moves meanwhile is found by the address that it had. */
-const INTRODUCE_MS = 20;
+const INTRODUCE_MS = 5;
 /** Dials that succeed at once are over by then; the others had better know where else the peer may be. */
 const SEEK_MS = 50;
 const NONE_LOST: ReadonlySet<string> = new Set();
