@@ -14,8 +14,3 @@ export function currentTurn(): number {
   }
   return turn;
 }
-
-/** Behind the next look at what the kernel has: when what had arrived by now has been handled. */
-export function afterNextPoll(act: () => void): void {
-  setImmediate(() => setImmediate(act));
-}

@@ -56,8 +56,6 @@ import type { StreamDriver } from './stream-driver.ts';
 
 /** A change of network comes as a handful of events within this time. */
 const PATH_CHECK_MS = 50;
-/** Sessions that are over by then do without: who moves meanwhile is found by the address that it had. */
-const INTRODUCE_MS = 5;
 /** Dials that succeed at once are over by then; the others had better know where else the peer may be. */
 const SEEK_MS = 50;
 const NONE_LOST: ReadonlySet<string> = new Set();
@@ -103,8 +101,6 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
   #checkScheduled = false;
   #seekPathsScheduled = false;
   #seekScheduled = false;
-  /** Peers that don't know yet where we are. All of them are told together: each timer would wake the process once. */
-  readonly #strangers = new Set<Peer>();
   readonly #rendezvous: RendezvousDirectory | undefined;
   #forgedUpdates = 0;
   #listensForExit = false;
@@ -309,18 +305,12 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
     else this.#openSignalPort().send(bytes, to);
   }
 
-  /** Behind the application's first bytes, which are in more of a hurry; not at all where those are also the last. */
+  /** Behind the application's first bytes, which are in more of a hurry. */
   #introduce(peer: Peer): void {
     peer.toldSequence = this.#stateSequence;
-    this.#strangers.add(peer);
-    if (this.#strangers.size > 1) return;
-    after(INTRODUCE_MS, () => {
-      const strangers = [...this.#strangers];
-      this.#strangers.clear();
-      for (const one of strangers) {
-        if (one.drivers.size > 0) this.#makeKnown(one);
-        else one.toldSequence = 0;
-      }
+    setImmediate(() => {
+      if (peer.drivers.size > 0) this.#makeKnown(peer);
+      else peer.toldSequence = 0;
     });
   }
 

@@ -5,7 +5,7 @@
 import type { TransportAddress } from '../../core/address.ts';
 import type { Instant } from '../../core/time.ts';
 import { Alarm, monotonicNow } from '../../host/clock.ts';
-import { afterNextPoll, currentTurn } from '../../host/event-loop-turn.ts';
+import { currentTurn } from '../../host/event-loop-turn.ts';
 import { type TcpConnection, UNHEARD } from '../../host/tcp-connection.ts';
 import type { SessionErrorCode, SessionEvent, StreamSession, SubflowEnd, VerifiedHello } from '../stream-session.ts';
 import type { DriverHost } from './driver-host.ts';
@@ -129,13 +129,8 @@ export class StreamDriver implements MobileStream {
 
   close(): void {
     this.#leave();
-    // What has come and is not read yet makes it a reset, as in TCP, also where only the kernel knows of it.
-    const mayHaveCome = this.session.state === 'open' && !this.session.readEnded && this.session.unread === 0;
-    if (mayHaveCome) afterNextPoll(() => this.update((session, now) => session.close(now)));
-    else {
-      this.session.close(monotonicNow());
-      this.#schedulePump();
-    }
+    this.session.close(monotonicNow());
+    this.#schedulePump();
   }
 
   reset(): void {
