@@ -109,7 +109,7 @@ function armTimer(at: Instant): void {
   if (timer !== undefined && timerFiresAt <= at) return;
   if (timer !== undefined) clearTimer(timer);
   const now = readClock();
-  const delayMs = Math.min(Math.max(Math.ceil(at - now), 1), LONGEST_DELAY_MS);
+  const delayMs = Math.min(Math.max(Math.ceil(at - now), SHORTEST_DELAY_MS), LONGEST_DELAY_MS);
   timerFiresAt = now + delayMs;
   timer = setTimer(wakeDue, delayMs);
   if (holders === 0) timer.unref();

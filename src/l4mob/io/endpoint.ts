@@ -103,8 +103,6 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
   #seekScheduled = false;
   readonly #rendezvous: RendezvousDirectory | undefined;
   #forgedUpdates = 0;
-  #listensForExit = false;
-  #closed = false;
   #badRecordsOfEnded = 0;
   /** A process that exits ends its connections in order; left to silence, peers would wait for it to come back. */
   readonly #onExit = (): void => {
@@ -203,8 +201,6 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
     this.#datagrams = undefined;
     this.#signalPort?.close();
     this.#watch?.close();
-    this.#closed = true;
-    this.#stopListeningForExit();
     clearImmediate(this.#watchSoon);
     this.#watchSoon = undefined;
     this.#watch = undefined;
@@ -227,7 +223,7 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
 
   #started(driver: StreamDriver): void {
     const { peer } = driver;
-    this.#listenForExit();
+    if (this.#drivers.size === 0) process.on('exit', this.#onExit);
     this.#drivers.add(driver);
     peer.name ??= driver.request?.host;
     this.#rendezvous?.prepare();
@@ -240,21 +236,8 @@ export class Endpoint implements MobilityEndpoint, DatagramEndpoint {
 
   #ended(driver: StreamDriver): void {
     this.#drivers.delete(driver);
-    if (this.#closed) this.#stopListeningForExit();
+    if (this.#drivers.size === 0) process.off('exit', this.#onExit);
     this.#badRecordsOfEnded += driver.session.badRecords;
-  }
-
-  /** From the first session on: to begin and to end it with each would take longer than all else that is done here. */
-  #listenForExit(): void {
-    if (!this.#listensForExit) process.on('exit', this.#onExit);
-    this.#listensForExit = true;
-    this.#closed = false;
-  }
-
-  #stopListeningForExit(): void {
-    if (this.#drivers.size > 0 || !this.#listensForExit) return;
-    process.off('exit', this.#onExit);
-    this.#listensForExit = false;
   }
 
   // ---- peers ---------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 /**
- * Shared alarm: one timer for thousands of owners, by time. What is already set to go off earlier than
- * needed stays as it is: deadlines of flows move with every datagram, nearly always to later, and a call that comes too
- * soon does nothing.
+ * Shared alarm: one alarm for thousands of owners, a few of them in each turn of the event loop. What is already set to
+ * go off earlier than needed stays as it is: deadlines of flows move with every datagram, nearly always to later, and a
+ * call that comes too soon does nothing.
  */
 import { type DueEntry, DueHeap } from '../../core/due-heap.ts';
 import type { Instant } from '../../core/time.ts';

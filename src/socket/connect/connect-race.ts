@@ -66,8 +66,6 @@ export class ConnectRace {
   readonly #init: RaceInit;
   readonly #context = new AsyncResource('MOBISOCKCONNECT');
   readonly #held: HeldConnect;
-  /** For the session, should there be one. */
-  #prepared: MobileHandle | undefined;
   #mobile: MobileHandle | undefined;
   #request: ConnectRequest | undefined;
   #method: ConnectMethod = 'connect';
@@ -143,8 +141,6 @@ export class ConnectRace {
     );
     if (this.#settled) pending.cancel();
     else this.#pending = pending;
-    // While the answer is awaited, since all that waits for it then is longer.
-    this.#prepared ??= this.#makeMobile();
     // From when the peer has been asked: a process that does it for the first time needs half as long for that.
     if (!required && verdict === 'unknown' && !this.#settled) this.#giveHeadStart();
     return 0;
@@ -243,21 +239,16 @@ export class ConnectRace {
   /** Gives the socket a handle for the session; what plain attempt there is ends here. */
   #toMobile(): MobileHandle {
     if (this.#mobile !== undefined) return this.#mobile;
-    const handle = this.#prepared ?? this.#makeMobile();
-    this.#prepared = undefined;
-    handle.own(this.#init.socket);
+    const { socket, internals } = this.#init;
+    const Handle = mobileHandleClass(internals);
+    const handle = new Handle(() => {
+      if (this.#mobile === handle) this.#settle();
+    });
+    handle.own(socket);
     this.#stopNodesAttempts();
     this.#plainUnderWay = false;
     this.#exchange(handle as unknown as TransportHandle);
     this.#mobile = handle;
-    return handle;
-  }
-
-  #makeMobile(): MobileHandle {
-    const Handle = mobileHandleClass(this.#init.internals);
-    const handle: MobileHandle = new Handle(() => {
-      if (this.#mobile === handle) this.#settle();
-    });
     return handle;
   }
 
